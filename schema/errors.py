@@ -1,0 +1,153 @@
+"""Every problem pipemirror can meet, as one typed tree.
+
+The `code` of a class is its name everywhere: metric label, log field, `dead_letters.code`, row of docs/errors.md.
+`remedy` says what a person does about it. Three families, because there are three outcomes:
+
+    BadContent     can never be written   -> one dead letter, the rest goes on
+    NotNow         cannot be written now  -> hold, back off, try again
+    Misconfigured  cannot even start      -> exit code 2, all problems at once
+"""
+
+from typing import ClassVar
+
+
+class Problem(Exception):
+    """Something went wrong, and this is its short code, its reason and its remedy."""
+
+    code: ClassVar[str] = "problem"
+    remedy: ClassVar[str] = "Report it: this is a bug."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class BadContent(Problem):
+    """This one event can never be written as it is."""
+
+    code = "bad_content"
+
+
+class UnreadableJson(BadContent):
+    """The body is not JSON that a parser accepts."""
+
+    code = "unreadable_json"
+    remedy = "Look at the body with `dead-letters show`; if Pipedrive sent it, report it to them, then discard it."
+
+
+class NotAnEvent(BadContent):
+    """The body is JSON, but has not the form of a Pipedrive event."""
+
+    code = "not_an_event"
+    remedy = "Something else than Pipedrive posts to this address: find it by the time of receipt, then discard."
+
+
+class UnknownVersion(BadContent):
+    """The event says it is of a webhook version this release does not know."""
+
+    code = "unknown_version"
+    remedy = "Upgrade pipemirror, then `dead-letters replay`; until then ask Pipedrive for version 2.0."
+
+
+class UnknownEntity(BadContent):
+    """The event is about an entity that this release has no table for."""
+
+    code = "unknown_entity"
+    remedy = "Upgrade pipemirror, then `dead-letters replay`; the events also stay in the journal."
+
+
+class UnknownAction(BadContent):
+    """The event names an action that this release does not know."""
+
+    code = "unknown_action"
+    remedy = "Upgrade pipemirror, then `dead-letters replay`."
+
+
+class CompanyMismatch(BadContent):
+    """The body speaks of another company than the address it was posted to."""
+
+    code = "company_mismatch"
+    remedy = "Check which webhook uses these credentials: each company has its own. Never replay it as it is."
+
+
+class BadId(BadContent):
+    """The event names no record, or one that cannot be an id of this entity."""
+
+    code = "bad_id"
+    remedy = "Look at the body with `dead-letters show`; discard it if no record is meant."
+
+
+class NoEventTime(BadContent):
+    """The event carries no time that could order it."""
+
+    code = "no_event_time"
+    remedy = "Without a time the event cannot be ordered: read the record again from Pipedrive, then discard."
+
+
+class BadValue(BadContent):
+    """A field holds a value that its column cannot hold."""
+
+    code = "bad_value"
+    remedy = "The reason names the field. Correct it in Pipedrive (a new event follows), then discard."
+
+
+class ApplyFailed(BadContent):
+    """The database refused this event although its content was understood."""
+
+    code = "apply_failed"
+    remedy = "This is a bug of pipemirror: report the reason, upgrade, then `dead-letters replay`."
+
+
+class CrashedWorker(BadContent):
+    """A worker process died several times while it held this event."""
+
+    code = "crashed_worker"
+    remedy = "This is a bug of pipemirror: keep the dead letter, report it, upgrade, then `dead-letters replay`."
+
+
+class NotNow(Problem):
+    """A service we need cannot take this at the moment."""
+
+    code = "not_now"
+
+
+class DatabaseUnavailable(NotNow):
+    """Postgres cannot be reached or refuses work at the moment."""
+
+    code = "database_unavailable"
+    remedy = "Start Postgres or free what it lacks (disk, connections); the workers go on by themselves."
+
+
+class QueueUnavailable(NotNow):
+    """The broker cannot be reached, is blocked, or did not confirm in time."""
+
+    code = "queue_unavailable"
+    remedy = "Start RabbitMQ or clear its alarm; receivers meanwhile spool to disk and drain by themselves."
+
+
+class SpoolUnavailable(NotNow):
+    """The local spool cannot take more: disk full, read-only, or held by another process."""
+
+    code = "spool_unavailable"
+    remedy = "Free disk space under DATA_DIR; events are refused with 503 until then."
+
+
+class UnknownFormat(NotNow):
+    """A queued message was framed by a newer release; it is left for a newer worker."""
+
+    code = "unknown_format"
+    remedy = "Upgrade the workers; the message stays in the queue until one understands it."
+
+
+class Conflict(NotNow):
+    """Another worker changed the same records first; the transaction is simply run again."""
+
+    code = "conflict"
+    remedy = "Nothing: it is retried by itself. If it is frequent, use more LANES."
+
+
+class Misconfigured(Problem):
+    """The settings cannot work; `reason` names each variable and what is expected."""
+
+    code = "misconfigured"
+    remedy = "Correct the variables named in the message."
