@@ -3,16 +3,19 @@
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Sequence
 
-COMPANY_DIGITS = 19
+_COMPANY = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
+_BIGINT = 2**63 - 1
 
 
 def parse_company(text: str) -> int | None:
-    """The company id of a path or a user name: 1 to 19 ASCII digits, no leading zero; None otherwise."""
-    if not (1 <= len(text) <= COMPANY_DIGITS and text.isascii() and text.isdigit()) or text.startswith("0"):
+    """The company id of a path or a command: 1 to 19 digits that fit a Postgres bigint; None otherwise."""
+    if _COMPANY.fullmatch(text) is None:
         return None
-    return int(text)
+    company_id = int(text)
+    return company_id if company_id <= _BIGINT else None
 
 
 def derive(secret: str, company_id: int) -> str:

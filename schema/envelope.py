@@ -24,7 +24,7 @@ _HEADER = struct.Struct(">QQI")
 class Envelope(NamedTuple):
     """One authentic POST, not yet read.
 
-    company_id   of the path, 1 to 19 digits, as a number (below 10**19, so it fits 64 unsigned bits)
+    company_id   of the path, as a number
     received_at  microseconds since 1970, our clock
     body         the bytes as received
     """

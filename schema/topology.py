@@ -51,8 +51,13 @@ def lane_queue(lane: int, prefetch: int = 100) -> Queue:
 LARGE: Final = Queue(f"{EXCHANGE}.large", EXCHANGE, "large", 1, _dead_lettered())
 """Events over MAX_BUNDLE_BYTES, one at a time: so a worker holds at most prefetch * MAX_BUNDLE_BYTES per lane."""
 
-DEAD: Final = Queue(f"{DEAD_EXCHANGE}.letters", DEAD_EXCHANGE, "", 1, {"x-queue-type": "quorum"})
-"""Read by the workers like a lane. No limit of its own: what arrives here is applied one by one or dead-lettered."""
+_NO_LIMIT = 1_000_000
+# RabbitMQ 4 gives every quorum queue a limit of 20, and without a dead-letter exchange what exceeds it is dropped.
+
+DEAD: Final = Queue(
+    f"{DEAD_EXCHANGE}.letters", DEAD_EXCHANGE, "", 1, {"x-queue-type": "quorum", "x-delivery-limit": _NO_LIMIT}
+)
+"""Read by the workers like a lane. What arrives here is applied one by one or dead-lettered; it goes nowhere else."""
 
 
 def queues(lanes: int) -> tuple[Queue, ...]:
