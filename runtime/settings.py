@@ -1,0 +1,250 @@
+"""Every setting, declared once with its meaning; docs/settings.md is generated from the declarations.
+
+A process calls `load` with the variables its role cannot do without. All problems are reported at once.
+"""
+
+import base64
+import binascii
+import secrets
+from collections.abc import Callable, Collection
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, JsonValue, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from runtime.kept import kept_secret
+from schema.errors import Misconfigured
+
+SHORTEST_SECRET: Final = 16
+"""Characters. A derived password is only as hard to guess as the secret it is derived from."""
+
+_FERNET_KEY_BYTES: Final = 32
+_PORTS: Final = (1, 65535)
+_APP: Final = ("pipedrive_client_id", "pipedrive_client_secret")
+
+
+def _setting(
+    default: Any, meaning: str, expected: str, *, shown: str = "", within: tuple[int, int] | None = None
+) -> Any:
+    """One declaration. `expected` completes "NAME: expected ..."; `shown` is the default in words."""
+    words: dict[str, JsonValue] = {"expected": expected, "shown": shown}
+    low, high = within or (None, None)
+    return Field(default, description=meaning, json_schema_extra=words, ge=low, le=high)
+
+
+def _whole(default: int, meaning: str, what: str, within: tuple[int, int], *, shown: str = "") -> Any:
+    return _setting(default, meaning, f"{what} from {within[0]} to {within[1]}", shown=shown, within=within)
+
+
+class Settings(BaseSettings):
+    """What the environment and `.env` say. An empty variable counts as not set. Secrets never appear in a repr."""
+
+    model_config = SettingsConfigDict(
+        env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    database_url: SecretStr | None = _setting(
+        None, "Postgres 15 or newer", "a URL such as postgresql://user:password@host/database",
+        shown="embedded Postgres under `DATA_DIR`",
+    )  # fmt: skip
+    amqp_url: SecretStr | None = _setting(
+        None, "RabbitMQ 3.10 or newer", "a URL such as amqp://user:password@host/vhost",
+        shown="the spool under `DATA_DIR` (one machine)",
+    )  # fmt: skip
+    data_dir: Path = _setting(
+        Path(".pipemirror"), "Embedded database, spool, pid and port files", "a folder we may write to"
+    )
+    webhook_secret: SecretStr | None = _setting(
+        None,
+        "Master secret of the passwords Pipedrive sends; comma-separated for rotation: the first signs, all verify",
+        f"{SHORTEST_SECRET} characters or more each, comma-separated; needed with AMQP_URL, generated without",
+        shown="generated into `DATA_DIR`; required with `AMQP_URL`",
+    )
+    encryption_keys: SecretStr | None = _setting(
+        None,
+        "Keys for secrets at rest; comma-separated for rotation: the first encrypts, all decrypt",
+        "Fernet keys (url-safe base64 of 32 bytes), comma-separated",
+        shown="not needed before tokens are stored",
+    )
+    public_url: str | None = _setting(
+        None, "The address Pipedrive reaches the receiver at", "an https URL, or http on a loopback address"
+    )
+    max_body_bytes: int = _whole(
+        8 * 1024 * 1024,
+        "Larger bodies are refused with 413; counted as received, before any decompression",
+        "a whole number of bytes",
+        (1024, 1024**3),
+        shown="8 MiB",
+    )
+    pipedrive_client_id: str | None = _setting(
+        None, "Client id of the Marketplace app; with it every company's schemas carry its id", "the app's client id"
+    )
+    pipedrive_client_secret: SecretStr | None = _setting(
+        None, "Client secret of the Marketplace app", "the app's client secret, together with PIPEDRIVE_CLIENT_ID"
+    )
+    receiver_host: str = _setting("127.0.0.1", "Address the receiver listens on", "a host name or address")
+    receiver_port: int = _whole(8080, "Port the receiver listens on", "a port", _PORTS)
+    worker_metrics_port: int = _whole(
+        9090,
+        "Port of the worker's health and metrics. When the default is taken a free one is used and written under "
+        "`DATA_DIR/run/`; one given here that is taken is an error",
+        "a port",
+        _PORTS,
+    )
+    lanes: int = _whole(1, "Queues that companies are spread over", "a whole number", (1, 256))
+    journal_days: int = _whole(14, "Days that payloads are kept in the journal", "a whole number", (1, 3650))
+    log_format: Literal["console", "json"] | None = _setting(
+        None, "Form of the logs on stderr", "console or json", shown="`console` on a terminal, else `json`"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = _setting(
+        "info", "Least severe level that is logged", "debug, info, warning or error"
+    )
+
+    @field_validator("log_format", "log_level", mode="before")
+    @classmethod
+    def _lower(cls, given: object) -> object:
+        return given.lower() if isinstance(given, str) else given
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgres(cls, given: SecretStr | None) -> SecretStr | None:
+        return given if given is None else _with_scheme(given, {"postgresql", "postgres"})
+
+    @field_validator("amqp_url")
+    @classmethod
+    def _is_amqp(cls, given: SecretStr | None) -> SecretStr | None:
+        return given if given is None else _with_scheme(given, {"amqp", "amqps"})
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _is_long_enough(cls, given: SecretStr | None) -> SecretStr | None:
+        if given is not None and any(len(part) < SHORTEST_SECRET for part in _parts(given)):
+            raise ValueError
+        return given
+
+    @field_validator("encryption_keys")
+    @classmethod
+    def _are_fernet_keys(cls, given: SecretStr | None) -> SecretStr | None:
+        if given is not None and not all(_is_fernet_key(part) for part in _parts(given)):
+            raise ValueError
+        return given
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_reachable(cls, given: str | None) -> str | None:
+        if given is not None and not _https_or_loopback(given):
+            raise ValueError
+        return given and given.rstrip("/")
+
+    @property
+    def given(self) -> frozenset[str]:
+        """Variables that were set by somebody, as opposed to left at their default."""
+        return frozenset(name.upper() for name in self.model_fields_set)
+
+
+_read: Callable[..., Settings] = Settings
+# The constructor also takes where to read from, which type checkers are not told.
+
+
+def load(needs: Collection[str] = (), *, env_file: Path | None = Path(".env")) -> Settings:
+    """Read the environment, then `env_file`.
+
+    `needs` are the variables that the role cannot do without; WEBHOOK_SECRET among them is needed only with AMQP_URL,
+    since without one `signing_secrets` can make it. Raise Misconfigured naming every problem.
+    """
+    invalid: set[str] = set()
+    try:
+        settings = _read(_env_file=env_file)
+    except ValidationError as error:
+        invalid = {str(problem["loc"][0]).lower() for problem in error.errors() if problem["loc"]}
+        # With the invalid ones at their defaults, what is missing can be told in the same message.
+        defaults = {name: Settings.model_fields[name].default for name in invalid}
+        settings = _read(_env_file=env_file, **defaults)
+    missing = {name.lower() for name in needs if getattr(settings, name.lower()) is None} - invalid
+    if settings.amqp_url is None and "amqp_url" not in invalid:
+        missing.discard("webhook_secret")
+    if (settings.pipedrive_client_id is None) != (settings.pipedrive_client_secret is None):
+        missing |= {name for name in _APP if getattr(settings, name) is None}
+    if invalid or missing:
+        problems = [(name, "is missing" if name in missing else "is not valid") for name in sorted(invalid | missing)]
+        raise Misconfigured(
+            "\n".join(f"{name.upper()} {what}: expected {_word(name, 'expected')}" for name, what in problems)
+        )
+    return settings
+
+
+def signing_secrets(settings: Settings) -> tuple[str, ...]:
+    """The master secrets, the one that signs first; without any, one is made and kept under DATA_DIR.
+
+    Processes that share a DATA_DIR get the same one. With AMQP_URL there may be several machines, so it must be given.
+    """
+    if settings.webhook_secret is not None:
+        return _parts(settings.webhook_secret)
+    if settings.amqp_url is not None:
+        raise Misconfigured(f"WEBHOOK_SECRET is missing: expected {_word('webhook_secret', 'expected')}")
+    try:
+        kept = kept_secret(settings.data_dir / "master-secret", lambda: secrets.token_urlsafe(32))
+    except OSError as error:
+        reason = f"DATA_DIR is not valid: expected {_word('data_dir', 'expected')} ({error.strerror})"
+        raise Misconfigured(reason) from error
+    if len(kept) < SHORTEST_SECRET:
+        raise Misconfigured(
+            f"the secret kept under {settings.data_dir} is damaged: remove the file or set WEBHOOK_SECRET"
+        )
+    return (kept,)
+
+
+def settings_page() -> str:
+    """docs/settings.md, from the declarations."""
+    lines = [
+        "# Settings",
+        "",
+        "Generated from `runtime/settings.py`. Each is an environment variable; a file `.env` in the working directory",
+        "is read too, the environment wins. An empty variable counts as not set. All problems are reported at once.",
+        "",
+        "| variable | default | expected | meaning |",
+        "|---|---|---|---|",
+    ]
+    for name, field in Settings.model_fields.items():
+        default = _word(name, "shown") or ("none" if field.default is None else f"`{field.default}`")
+        lines.append(f"| `{name.upper()}` | {default} | {_word(name, 'expected')} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def _word(name: str, which: Literal["expected", "shown"]) -> str:
+    words = Settings.model_fields[name].json_schema_extra
+    return str(words[which]) if isinstance(words, dict) else ""
+
+
+def _parts(given: SecretStr) -> tuple[str, ...]:
+    return tuple(part.strip() for part in given.get_secret_value().split(","))
+
+
+def _with_scheme(given: SecretStr, schemes: Collection[str]) -> SecretStr:
+    if urlsplit(given.get_secret_value()).scheme not in schemes:
+        raise ValueError
+    return given
+
+
+def _is_fernet_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, altchars=b"-_", validate=True)) == _FERNET_KEY_BYTES
+    except (binascii.Error, ValueError):
+        return False
+
+
+def _https_or_loopback(text: str) -> bool:
+    url = urlsplit(text)
+    if not url.hostname or url.query or url.fragment:
+        return False
+    return url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.hostname))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
