@@ -1,0 +1,49 @@
+"""A Change: what one source asserts about one record. Every path to a row makes Changes; nothing else is applied."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from schema.entities import DELETED_AT, MERGED_INTO, Entity
+from schema.version import Version
+
+RecordId = Any
+"""int, or uuid.UUID where the catalogue says so."""
+
+Cells = dict[str, Any]
+"""Cell name -> value. A name is a column, the 40-hex hash of a custom field, or a key that no column holds (`_extra`).
+
+Column values are typed as the catalogue says; the others are plain JSON. Hashes never clash with the rest, and a key
+that becomes a column one day keeps its version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One record's new state, as far as the source carries it. A cell that is missing is not asserted; None clears it.
+
+    version   of every cell in `cells`
+    cells     carried values; `_deleted_at` (None: it exists) always, `_merged_into` where the source tells
+    previous  reads what the source says the values were before: believed only where the mirror knows nothing
+    types     custom field hash -> type, as this source teaches
+    untyped   custom fields whose type is unknown, kept as received
+    source    webhook, backfill, sweep, reconcile or replay
+    user_id   who made the change in Pipedrive, if told
+    """
+
+    entity: Entity
+    id: RecordId
+    version: Version
+    cells: Cells
+    previous: Callable[[], Cells] = dict
+    types: dict[str, str] = field(default_factory=dict)
+    untyped: frozenset[str] = frozenset()
+    source: str = "webhook"
+    user_id: int | None = None
+
+    @property
+    def deleted(self) -> bool:
+        return self.cells[DELETED_AT] is not None
+
+    @property
+    def merged_into(self) -> RecordId | None:
+        return self.cells.get(MERGED_INTO)

@@ -1,0 +1,120 @@
+"""From a source's object to cells: renaming into the REST v2 vocabulary, typing, custom fields, what is left over."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from schema.change import Cells
+from schema.columns import ADDRESS, ADDRESS_PARTS, address
+from schema.custom_fields import HASH, Types, read_flat, read_typed, split_flat
+from schema.entities import DELETED_AT, MERGED_INTO, Entity
+from schema.errors import BadValue
+
+HASH_LENGTH = 40
+
+
+@dataclass(slots=True)
+class Reading:
+    """Cells read from one object, and what was learnt of custom field types on the way."""
+
+    cells: Cells = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
+    untyped: set[str] = field(default_factory=set)
+
+
+def read_object(entity: Entity, found: Mapping[str, Any], types: Types) -> Reading:
+    """Raise BadValue, naming the field, where a column cannot hold what the object says."""
+    reading = Reading()
+    targets = _targets(entity)
+    for key, value in found.items():
+        target = targets.get(key)
+        if target is not None:
+            name, read = target
+            if key == name or name not in reading.cells:
+                reading.cells[name] = _typed(read, value, key)
+        elif key not in _handled_apart(entity) and not _is_custom(entity, key):
+            reading.cells[key] = value
+    _read_addresses(entity, found, reading.cells)
+    if entity.custom_fields is not None:
+        _read_custom_fields(found, types, reading)
+    return reading
+
+
+def says_deleted(entity: Entity, found: Mapping[str, Any]) -> bool:
+    """Whether a body says of its own record that it is deleted, whatever the action is called."""
+    return any(key in found and found[key] == value for key, value in entity.deleted_when.items())
+
+
+def existence(entity: Entity, deleted_at: Any, merged_into: Any = None) -> Cells:
+    """The cells that say whether the record exists: `_deleted_at` and the columns that only repeat it."""
+    cells: Cells = {DELETED_AT: deleted_at}
+    if deleted_at is None or merged_into is not None:
+        # A plain delete does not tell about merges: a merge of the same record told elsewhere must stand.
+        cells[MERGED_INTO] = merged_into
+    for name, when_deleted in entity.deleted_columns.items():
+        if entity.has(name):
+            cells[name] = when_deleted is (deleted_at is not None)
+    return cells
+
+
+def _typed(read: Callable[[Any], Any], value: Any, key: str) -> Any:
+    if value is None:
+        return None
+    try:
+        return read(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise BadValue(f"field `{key}`: {error}") from None
+
+
+@cache
+def _targets(entity: Entity) -> dict[str, tuple[str, Callable[[Any], Any]]]:
+    """Key of an object -> (column, reader). A column's own name is always understood."""
+    targets = {alias: (column.name, column.type.read) for column in entity.columns for alias in column.aliases}
+    return targets | {column.name: (column.name, column.type.read) for column in entity.columns}
+
+
+@cache
+def _handled_apart(entity: Entity) -> frozenset[str]:
+    """Keys that are no cells of their own: the id, what says "deleted", custom fields, parts of flat addresses."""
+    flat = {f"{name}_{part}" for name in _addresses(entity) for part in ADDRESS_PARTS}
+    custom = {"custom_fields"} if entity.custom_fields is not None else set()
+    return frozenset({"id", "active_flag", "is_deleted", "deleted"} & {"id", *entity.deleted_when} | flat | custom)
+
+
+@cache
+def _addresses(entity: Entity) -> tuple[str, ...]:
+    return tuple(column.name for column in entity.columns if column.type is ADDRESS)
+
+
+def _is_custom(entity: Entity, key: str) -> bool:
+    return entity.custom_fields is not None and len(key) >= HASH_LENGTH and HASH.match(key) is not None
+
+
+def _read_addresses(entity: Entity, found: Mapping[str, Any], cells: Cells) -> None:
+    """v1 spreads an address over flat keys: `address`, `address_locality`, ..."""
+    for name in _addresses(entity):
+        parts = {part: found[f"{name}_{part}"] for part in ADDRESS_PARTS if f"{name}_{part}" in found}
+        if parts:
+            shaped = address({"value": found.get(name), **parts})
+            cells[name] = shaped if shaped and any(part is not None for part in shaped.values()) else None
+
+
+def _read_custom_fields(found: Mapping[str, Any], types: Types, reading: Reading) -> None:
+    nested = found.get("custom_fields")
+    for name, value in nested.items() if isinstance(nested, dict) else ():
+        kind, shaped = read_typed(value)
+        if kind is None:
+            # The newer entities' events are undocumented: they may carry plain REST values.
+            kind, shaped = read_flat({"": value}, types.get(name)) if value is not None else (None, None)
+        else:
+            reading.types[name] = kind
+        _put(reading, name, kind, shaped)
+    for name, parts in split_flat(found).items():
+        _put(reading, name, *read_flat(parts, types.get(name)))
+
+
+def _put(reading: Reading, name: str, kind: str | None, value: Any) -> None:
+    reading.cells[name] = value
+    if kind is None and value is not None:
+        reading.untyped.add(name)
