@@ -1,0 +1,119 @@
+"""The receiver as a process: addresses to answers, listening, and a stop that loses nothing.
+
+It is aiohttp's low-level server: five addresses need no router, middlewares or signals.
+"""
+
+import asyncio
+import gc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from receiver.outlet import Outlet
+from receiver.webhook import Webhook
+from runtime.health import Check, answer
+from runtime.metrics import Metrics
+from runtime.shutdown import stop_in_order
+
+_WEBHOOKS: Final = "/webhooks/"
+_READ_METHODS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
+_CLOSE_SECONDS: Final = 2.0
+
+
+class Door:
+    """Answers every request that reaches the receiver."""
+
+    def __init__(self, webhook: Webhook, checks: Sequence[Check], metrics: Metrics) -> None:
+        self._webhook = webhook
+        self._checks = tuple(checks)
+        self._metrics = metrics
+        self._open = 0
+        self._none_open = asyncio.Event()
+        self._stopping = False
+
+    async def __call__(self, request: web.BaseRequest) -> web.Response:
+        self._open += 1
+        try:
+            response = await self._answer(request)
+        finally:
+            self._open -= 1
+            if not self._open:
+                self._none_open.set()
+        if self._stopping:
+            response.force_close()  # the next request of this sender goes to another receiver
+        return response
+
+    async def finish(self, within: float) -> None:
+        """From now on answer each connection once more at most; wait up to `within` seconds for open requests."""
+        self._stopping = True
+        if self._open:
+            self._none_open.clear()
+            async with asyncio.timeout(within):
+                await self._none_open.wait()
+
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        path = request.raw_path.partition("?")[0]
+        if path.startswith(_WEBHOOKS):
+            company = path[len(_WEBHOOKS) :].removesuffix("/")
+            if request.method == hdrs.METH_POST:
+                return await self._webhook.answer(request, company)
+            return _probed(request.method)
+        response = answer(path, self._checks, self._metrics) if request.method in _READ_METHODS else None
+        return web.Response(status=404) if response is None else response
+
+
+def _probed(method: str) -> web.Response:
+    """Pipedrive looks whether the address answers when a subscription is made."""
+    if method in _READ_METHODS:
+        return web.Response()
+    return web.Response(status=405, headers={hdrs.ALLOW: "GET, HEAD, POST"})
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """A receiver that listens on `port`."""
+
+    port: int
+    door: Door
+    outlet: Outlet
+    site: web.TCPSite
+    runner: web.ServerRunner
+
+    async def stop(self, deadline: float = 10.0) -> bool:
+        """Stop listening, finish open requests, flush the outlet, close; True if all of it went well and in time.
+
+        Half of `deadline` (seconds) is for requests still sending their body, half for what is not yet confirmed.
+        """
+        half = deadline / 2
+        return await stop_in_order(
+            [
+                ("listener", self.site.stop),
+                ("requests", lambda: self.door.finish(half)),
+                ("outlet", lambda: self.outlet.close(half)),
+                ("connections", self.runner.cleanup),
+            ],
+            deadline=deadline + _CLOSE_SECONDS,
+        )
+
+
+async def serve(door: Door, outlet: Outlet, *, host: str, port: int) -> Receiver:
+    """Begin to listen; port 0 takes a free one. Several processes may listen on the same port.
+
+    Bodies stay compressed if they came so: inflating could fail, and content must never cause a refusal.
+    """
+    server = web.Server(door, access_log=None, auto_decompress=False)
+    runner = web.ServerRunner(server, shutdown_timeout=_CLOSE_SECONDS / 2)
+    await runner.setup()
+    site = web.TCPSite(runner, host, port, reuse_port=True)
+    try:
+        await site.start()
+    except OSError:
+        await runner.cleanup()
+        raise
+    outlet.start()
+    # What exists by now stays: without it in every collection, pauses are shorter.
+    gc.collect()
+    gc.freeze()
+    return Receiver(runner.addresses[0][1], door, outlet, site, runner)
