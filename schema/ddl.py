@@ -1,0 +1,80 @@
+"""DDL of a company's tables, generated from the entity catalogue. Everything only adds: no statement drops or rewrites."""
+
+from collections.abc import Iterable, Iterator
+
+from schema.entities import ENTITIES, Entity
+from schema.record import VERSION_COLUMNS
+
+OPS = "pipemirror"
+HISTORY = "field_changes"
+MERGES = "merges"
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def raw_schema(slug: str) -> str:
+    """The schema of a company's tables; the one named by the slug alone is for views."""
+    return f"{slug}_raw"
+
+
+def columns(entity: Entity) -> dict[str, str]:
+    """Column name -> its definition, in the order of the table."""
+    own = {column.name: column.type.sql for column in entity.columns}
+    custom = {"custom_fields": "jsonb"} if entity.custom_fields is not None else {}
+    return {
+        "id": f"{entity.id_type.sql} PRIMARY KEY",
+        **own,
+        **custom,
+        "_extra": "jsonb",
+        **{name: 'text COLLATE "C"' for name in VERSION_COLUMNS.values()},
+        "_versions": "jsonb",
+        "_untyped": "text[]",
+        "_revision": "integer",
+        "_source": "text",
+        "_synced_at": "timestamptz",
+        "_deleted_at": "timestamptz",
+        "_merged_into": entity.id_type.sql,
+    }
+
+
+def create_schemas(slug: str) -> Iterator[str]:
+    yield f"CREATE SCHEMA IF NOT EXISTS {quoted(raw_schema(slug))}"
+    yield f"CREATE SCHEMA IF NOT EXISTS {quoted(slug)}"
+
+
+def create_tables(slug: str) -> Iterator[str]:
+    """Every table of a company that does not exist yet, with its indexes."""
+    for entity in ENTITIES:
+        yield from create_table(slug, entity)
+    schema = quoted(raw_schema(slug))
+    yield f"""CREATE TABLE IF NOT EXISTS {schema}.{HISTORY} (
+        entity text NOT NULL, entity_id text NOT NULL, field text NOT NULL, old_value jsonb, new_value jsonb,
+        changed_at timestamptz NOT NULL, user_id bigint, source text NOT NULL, version text COLLATE "C" NOT NULL)"""
+    yield f"CREATE INDEX IF NOT EXISTS {HISTORY}_record ON {schema}.{HISTORY} (entity, entity_id, changed_at)"
+    yield f"""CREATE TABLE IF NOT EXISTS {schema}.{MERGES} (
+        entity text NOT NULL, loser_id text NOT NULL, winner_id text NOT NULL, merged_at timestamptz NOT NULL,
+        PRIMARY KEY (entity, loser_id, winner_id))"""
+
+
+def create_table(slug: str, entity: Entity) -> Iterator[str]:
+    table = f"{quoted(raw_schema(slug))}.{quoted(entity.plural)}"
+    body = ", ".join(f"{quoted(name)} {definition}" for name, definition in columns(entity).items())
+    yield f"CREATE TABLE IF NOT EXISTS {table} ({body})"
+    yield f"CREATE INDEX IF NOT EXISTS {quoted(entity.plural + '_synced_at')} ON {table} (_synced_at)"
+    if entity.has(entity.updated):
+        yield f"CREATE INDEX IF NOT EXISTS {quoted(entity.plural + '_updated')} ON {table} ({quoted(entity.updated)})"
+    # Few rows ever have one: the index costs nothing and finds what to normalise once a type is learnt.
+    yield (
+        f"CREATE INDEX IF NOT EXISTS {quoted(entity.plural + '_untyped')} ON {table} (id) WHERE _untyped IS NOT NULL"
+    )
+
+
+def add_columns(slug: str, entity: Entity, existing: Iterable[str]) -> Iterator[str]:
+    """What the catalogue declares and an older table lacks. Adding a nullable column rewrites nothing."""
+    present = set(existing)
+    for name, definition in columns(entity).items():
+        if name not in present:
+            table = f"{quoted(raw_schema(slug))}.{quoted(entity.plural)}"
+            yield f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {quoted(name)} {definition}"

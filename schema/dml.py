@@ -1,0 +1,86 @@
+"""The statements of the hot path that depend on the catalogue, as text. Values are always parameters."""
+
+from functools import cache
+
+from schema.ddl import HISTORY, MERGES, columns, quoted, raw_schema
+from schema.entities import Entity
+
+HISTORY_COLUMNS = (
+    "entity", "entity_id", "field", "old_value", "new_value", "changed_at", "user_id", "source", "version",
+)  # fmt: skip
+
+
+@cache
+def written(entity: Entity) -> tuple[str, ...]:
+    """The columns of an upsert's parameters, in order; `id` is the first."""
+    return tuple(name for name in columns(entity) if name != "_synced_at")
+
+
+@cache
+def lock_rows(slug: str, entity: Entity) -> str:
+    """$1: ids. Locks in id order, as every writer does, so that no two writers wait for each other."""
+    names = ", ".join(quoted(name) for name in written(entity))
+    table = f"{quoted(raw_schema(slug))}.{quoted(entity.plural)}"
+    return (
+        f"SELECT {names} FROM {table} WHERE id = ANY($1::{entity.id_type.sql}[]) "
+        "ORDER BY id FOR NO KEY UPDATE"
+    )
+
+
+@cache
+def upsert(slug: str, entity: Entity) -> str:
+    """Parameters as `written`. Returns the id, or nothing if the row moved since it was read: then fold again."""
+    names = written(entity)
+    listed = ", ".join(quoted(name) for name in names)
+    values = ", ".join(f"${number}" for number in range(1, len(names) + 1))
+    changed = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in names if name != "id")
+    table = f"{quoted(raw_schema(slug))}.{quoted(entity.plural)}"
+    return (
+        f"INSERT INTO {table} AS mirrored ({listed}, _synced_at) VALUES ({values}, now()) "
+        f"ON CONFLICT (id) DO UPDATE SET {changed}, _synced_at = excluded._synced_at "
+        "WHERE mirrored._revision = excluded._revision - 1 RETURNING id"
+    )
+
+
+def read_history(slug: str) -> str:
+    """$1 entity, $2 entity_id, $3 changed_at from."""
+    return (
+        f"SELECT {', '.join(HISTORY_COLUMNS)} FROM {quoted(raw_schema(slug))}.{HISTORY} "
+        "WHERE entity = $1 AND entity_id = $2 AND changed_at >= $3"
+    )
+
+
+def read_history_before(slug: str) -> str:
+    """$1 entity, $2 entity_id, $3 changed_at before. The last change of each field."""
+    return (
+        f"SELECT DISTINCT ON (field) field, new_value FROM {quoted(raw_schema(slug))}.{HISTORY} "
+        "WHERE entity = $1 AND entity_id = $2 AND changed_at < $3 ORDER BY field, changed_at DESC"
+    )
+
+
+def delete_history(slug: str) -> str:
+    """$1 entity, $2 entity_id, $3 versions."""
+    return (
+        f"DELETE FROM {quoted(raw_schema(slug))}.{HISTORY} "
+        "WHERE entity = $1 AND entity_id = $2 AND version = ANY($3::text[])"
+    )
+
+
+def note_merges(slug: str) -> str:
+    """$1 entities, $2 losers, $3 winners, $4 times. Two events tell of one merge; the earlier one dates it."""
+    return (
+        f"INSERT INTO {quoted(raw_schema(slug))}.{MERGES} AS known (entity, loser_id, winner_id, merged_at) "
+        "SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) "
+        "ON CONFLICT (entity, loser_id, winner_id) DO UPDATE SET merged_at = excluded.merged_at "
+        "WHERE known.merged_at > excluded.merged_at"
+    )
+
+
+def lock_untyped(slug: str, entity: Entity) -> str:
+    """$1 custom field hashes whose types are known, $2 how many rows at most."""
+    names = ", ".join(quoted(name) for name in written(entity))
+    table = f"{quoted(raw_schema(slug))}.{quoted(entity.plural)}"
+    return (
+        f"SELECT {names} FROM {table} WHERE _untyped IS NOT NULL AND _untyped && $1::text[] "
+        "ORDER BY id LIMIT $2 FOR NO KEY UPDATE"
+    )

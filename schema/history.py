@@ -1,0 +1,99 @@
+"""The history of a record: which cell changed from what to what, when.
+
+It is a function of the assertions, not of their order of arrival: sort them by version, and note each assertion whose
+value differs from the one before it. `fold` notes the same diffs while assertions come in order; when one comes late,
+`retell` tells the part after it again. Three rules beside the obvious one:
+
+- The first assertion of a cell changes nothing, unless its source says what the value was before.
+- A read is no change of its own where an event that explains it follows: the event tells it exactly.
+- Bookkeeping is no history: the time of the update itself, and columns that only repeat `_deleted_at`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache, cmp_to_key
+from typing import Any
+
+from schema.change import Cells, Change, RecordId
+from schema.columns import TIMESTAMP
+from schema.entities import DELETED_AT, MERGED_INTO, Entity
+from schema.record import MISSING, Diff
+from schema.version import Version, explains, is_read, newer
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One row of `field_changes`. Values are those of the cells; `version` is of the assertion that made the change."""
+
+    entity: Entity
+    id: RecordId
+    field: str
+    old: Any
+    new: Any
+    version: Version
+    source: str
+    user_id: int | None
+
+
+@cache
+def bookkeeping(entity: Entity) -> frozenset[str]:
+    return frozenset({entity.updated, *entity.deleted_columns})
+
+
+def typed(entity: Entity, cell: str, value: Any) -> Any:
+    """The value of a cell as the catalogue types it, from its JSON in `field_changes`."""
+    if value is None:
+        return None
+    if cell == DELETED_AT:
+        return TIMESTAMP.read(value)
+    if cell == MERGED_INTO:
+        return entity.id_type.read(value)
+    return entity.column(cell).type.read(value) if entity.has(cell) else value
+
+
+def of_diffs(change: Change, diffs: Iterable[Diff]) -> list[FieldChange]:
+    """The history that a change makes when nothing newer is known."""
+    skipped = bookkeeping(change.entity)
+    return [
+        FieldChange(
+            change.entity, change.id, diff.cell, diff.old, diff.new, change.version, change.source, change.user_id
+        )
+        for diff in diffs
+        if diff.cell not in skipped
+    ]
+
+
+def retell(changes: Iterable[Change], base: Mapping[str, Any]) -> list[FieldChange]:
+    """The history of one record's `changes`, in any order and with repetitions.
+
+    `base` holds the values of cells as they were before the first of them, as far as known.
+    """
+    ordered = sorted({change.version: change for change in changes}.values(), key=_by_version)
+    cells: Cells = dict(base)
+    told: list[FieldChange] = []
+    for index, change in enumerate(ordered):
+        following = ordered[index + 1 :] if is_read(change.version) else ()
+        diffs = []
+        hints: Cells | None = None
+        for cell, value in change.cells.items():
+            if any(cell in later.cells and explains(later.version, change.version) for later in following
+                   if not is_read(later.version)):
+                continue
+            old = cells.get(cell, MISSING)
+            if old is MISSING:
+                hints = change.previous() if hints is None else hints
+                old = hints.get(cell, MISSING)
+            cells[cell] = value
+            if old is not MISSING and old != value:
+                diffs.append(Diff(cell, old, value))
+        told += of_diffs(change, diffs)
+    return told
+
+
+def _compare(one: Change, other: Change) -> int:
+    if one.version == other.version:
+        return 0
+    return 1 if newer(one.version, other.version) else -1
+
+
+_by_version = cmp_to_key(_compare)

@@ -1,0 +1,65 @@
+"""Who is mirrored: companies, their slug (it names their schemas) and their state."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from store.database import Connection
+
+ACTIVE = "active"
+PAUSED = "paused"
+PURGED = "purged"
+
+FIRST_SLUG = "pipedrive"
+_SLUGS_LOCK = 7_102_001
+"""Advisory lock: slugs are given out one at a time."""
+
+
+@dataclass(slots=True)
+class Company:
+    """One company, and what this process knows of its custom fields' types: {entity: {hash: type}}."""
+
+    id: int
+    slug: str
+    state: str
+    types: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def types_of(self, entity: str) -> Mapping[str, str]:
+        return self.types.get(entity, {})
+
+    def learn(self, learnt: Iterable[tuple[str, str, str]]) -> None:
+        """(entity, hash, type)."""
+        for entity, key, kind in learnt:
+            self.types.setdefault(entity, {})[key] = kind
+
+
+async def find(connection: Connection, company_id: int) -> Company | None:
+    row = await connection.fetchrow("SELECT id, slug, state FROM pipemirror.companies WHERE id = $1", company_id)
+    return Company(**row) if row else None
+
+
+async def hold(connection: Connection, company_id: int) -> str | None:
+    """The company's state, which cannot change before this transaction ends; None if it is unknown."""
+    state: str | None = await connection.fetchval(
+        "SELECT state FROM pipemirror.companies WHERE id = $1 FOR SHARE", company_id
+    )
+    return state
+
+
+async def all_companies(connection: Connection) -> list[Company]:
+    rows = await connection.fetch("SELECT id, slug, state FROM pipemirror.companies ORDER BY id")
+    return [Company(**row) for row in rows]
+
+
+async def register(connection: Connection, company_id: int, *, numbered: bool) -> Company:
+    """Give a never-seen company its slug, within the caller's transaction; return the known one unchanged.
+
+    The first company's slug is plain `pipedrive`; a later one, and every one if `numbered`, bears its id.
+    """
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", _SLUGS_LOCK)
+    known = await find(connection, company_id)
+    if known is not None:
+        return known
+    taken = await connection.fetchval("SELECT EXISTS (SELECT FROM pipemirror.companies WHERE slug = $1)", FIRST_SLUG)
+    slug = f"{FIRST_SLUG}_{company_id}" if numbered or taken else FIRST_SLUG
+    await connection.execute("INSERT INTO pipemirror.companies (id, slug) VALUES ($1, $2)", company_id, slug)
+    return Company(company_id, slug, ACTIVE)

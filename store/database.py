@@ -1,0 +1,76 @@
+"""Connections to Postgres, and what its errors mean for us: try again, hold, or give this event up."""
+
+from typing import Any
+
+import asyncpg
+import orjson
+
+from schema.errors import Conflict, DatabaseUnavailable, NotNow
+
+Connection = asyncpg.Connection[asyncpg.Record]
+Pool = asyncpg.Pool[asyncpg.Record]
+
+_RETRIED = frozenset({"40001", "40P01"})
+"""Serialisation failure and deadlock: run the transaction again at once."""
+
+_HELD_CLASSES = frozenset({"08", "25", "42", "53", "55", "57", "58", "XX"})
+"""SQLSTATE classes that say nothing about one event's content: connection, read-only, missing table or right, lack of
+resources, locks, shutdown, disk, corruption. The work is held until somebody or time mends it."""
+
+
+async def create_pool(dsn: str, *, size: int, application: str, command_timeout: float = 60) -> Pool:
+    """A pool whose connections read and write jsonb as plain values. Raise DatabaseUnavailable."""
+    try:
+        return await asyncpg.create_pool(
+            dsn,
+            min_size=1,
+            max_size=size,
+            init=_prepare,
+            command_timeout=command_timeout,
+            server_settings={
+                "application_name": application,
+                "timezone": "UTC",
+                "lock_timeout": "10s",
+                # Statements here are small and many: compiling them costs more than it can win.
+                "jit": "off",
+            },
+        )
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        raise DatabaseUnavailable(f"cannot connect to Postgres: {describe(error)}") from error
+
+
+def describe(error: BaseException) -> str:
+    """What went wrong, without DETAIL: that part of Postgres' errors prints whole rows."""
+    state = getattr(error, "sqlstate", None)
+    text = str(error).partition("\n")[0][:300]
+    return f"{type(error).__name__}{f' ({state})' if state else ''}: {text}"
+
+
+def not_now(error: BaseException) -> NotNow | None:
+    """The reason to hold or retry, or None: then the database refuses what it was given."""
+    if isinstance(error, NotNow):
+        return error
+    if isinstance(error, asyncpg.PostgresError):
+        state = error.sqlstate or ""
+        if state in _RETRIED:
+            return Conflict(describe(error))
+        return DatabaseUnavailable(describe(error)) if state[:2] in _HELD_CLASSES else None
+    if isinstance(error, (OSError, TimeoutError, asyncpg.InterfaceError)):
+        # asyncpg.DataError is an InterfaceError, too: a value that the driver itself refuses to encode.
+        return None if isinstance(error, asyncpg.DataError) else DatabaseUnavailable(describe(error))
+    return None
+
+
+async def _prepare(connection: Any) -> None:
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", format="binary", encoder=_encode_jsonb, decoder=_decode_jsonb
+    )
+
+
+def _encode_jsonb(value: Any) -> bytes:
+    # One byte of format version stands before the text in jsonb's binary form.
+    return b"\x01" + orjson.dumps(value)
+
+
+def _decode_jsonb(data: bytes) -> Any:
+    return orjson.loads(data[1:])

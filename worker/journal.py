@@ -1,0 +1,128 @@
+"""The journal `pipemirror.events`: one row per distinct event, and its partitions by day of the event's own time."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import zstandard
+
+from schema.columns import microseconds
+from schema.envelope import Envelope
+from schema.event import Event
+from store.database import Connection
+
+AHEAD = timedelta(days=7)
+_PARTITIONS_LOCK = 7_102_002
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MAX_PAYLOAD = 64 * 1024 * 1024
+
+# One context each for the process: making one costs more than compressing a body.
+_compressor = zstandard.ZstdCompressor(level=1)
+_decompressor = zstandard.ZstdDecompressor()
+
+def compress(body: bytes) -> bytes:
+    return _compressor.compress(body)
+
+
+def decompress(payload: bytes) -> bytes:
+    return _decompressor.decompress(payload, max_output_size=_MAX_PAYLOAD)
+
+
+def instant(since_1970: int) -> datetime:
+    """Exact for microseconds, which a float would not be."""
+    return _EPOCH + timedelta(microseconds=since_1970)
+
+
+async def claim(connection: Connection, company_id: int, events: Sequence[Event], *, applied: bool) -> set[str]:
+    """Enter the events that are not in the journal yet; their keys. In key order, as every worker does."""
+    first = {event.key: event for event in reversed(events)}
+    ordered = [first[key] for key in sorted(first)]
+    rows = await connection.fetch(
+        """
+        INSERT INTO pipemirror.events (company_id, key, entity, entity_id, other_id, action, occurred_at, received_at,
+                                       version, payload, applied_at, source)
+        SELECT $1, found.*, CASE WHEN $11 AND found.version IS NOT NULL THEN clock_timestamp() END, 'webhook'
+        FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[],
+                    $9::text[], $10::bytea[])
+          AS found (key, entity, entity_id, other_id, action, occurred_at, received_at, version, payload)
+        ON CONFLICT DO NOTHING
+        RETURNING key
+        """,
+        company_id,
+        *_columns(ordered),
+        applied,
+    )
+    return {row["key"] for row in rows}
+
+
+def _columns(events: Sequence[Event]) -> tuple[list[Any], ...]:
+    return (
+        [event.key for event in events],
+        [event.entity for event in events],
+        [event.entity_id for event in events],
+        [event.other_id for event in events],
+        [event.action for event in events],
+        [event.occurred_at for event in events],
+        [instant(event.envelope.received_at) for event in events],
+        [event.version for event in events],
+        [compress(event.envelope.body) for event in events],
+    )
+
+
+async def around(
+    connection: Connection, company_id: int, entity: str, entity_id: str, version: str, *, before: int
+) -> list[Envelope]:
+    """The journaled events of one record from `version` on, and the `before` ones that precede it."""
+    instant_of = version[:17]
+    rows = await connection.fetch(
+        """
+        (SELECT received_at, payload FROM pipemirror.events
+          WHERE company_id = $1 AND entity = $2 AND (entity_id = $3 OR other_id = $3) AND version >= $4)
+        UNION ALL
+        (SELECT received_at, payload FROM pipemirror.events
+          WHERE company_id = $1 AND entity = $2 AND (entity_id = $3 OR other_id = $3) AND version < $4
+          ORDER BY version DESC LIMIT $5)
+        """,
+        company_id, entity, entity_id, instant_of, before,
+    )  # fmt: skip
+    return [
+        Envelope(company_id, microseconds(row["received_at"]), decompress(row["payload"])) for row in rows
+    ]
+
+
+async def ensure_partitions(connection: Connection, today: date, retention_days: int) -> None:
+    """Make the partitions from the start of retention to a week ahead, drop those before it. One process at a time."""
+    async with connection.transaction():
+        await connection.execute("SET LOCAL lock_timeout = '2s'")
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _PARTITIONS_LOCK)
+        days = await _partition_days(connection)
+        first = today - timedelta(days=retention_days)
+        for day in sorted(day for day in days if day < first):
+            await connection.execute(f"DROP TABLE pipemirror.events_{day:%Y%m%d}")
+        wanted = {first + timedelta(days=n) for n in range(retention_days + AHEAD.days + 1)}
+        for day in sorted(wanted - days):
+            await _make_partition(connection, day)
+        await connection.execute(
+            "DELETE FROM pipemirror.events_default WHERE received_at < $1",
+            datetime.combine(first, datetime.min.time(), UTC),
+        )
+
+
+async def _partition_days(connection: Connection) -> set[date]:
+    rows = await connection.fetch(
+        "SELECT relid::text AS name FROM pg_partition_tree('pipemirror.events') WHERE isleaf"
+    )
+    digits = [row["name"].rpartition("_")[2].strip('"') for row in rows]
+    return {datetime.strptime(text, "%Y%m%d").replace(tzinfo=UTC).date() for text in digits if text.isdigit()}
+
+
+async def _make_partition(connection: Connection, day: date) -> None:
+    """Events of that day that came before its partition existed move into it, so that a redelivery meets them."""
+    name = f"pipemirror.events_{day:%Y%m%d}"
+    low, high = (f"'{moment} 00:00+00'" for moment in (day, day + timedelta(days=1)))
+    await connection.execute(f"CREATE TABLE {name} (LIKE pipemirror.events INCLUDING ALL)")
+    await connection.execute(
+        f"WITH moved AS (DELETE FROM pipemirror.events_default WHERE occurred_at >= {low} AND occurred_at < {high} "
+        f"RETURNING *) INSERT INTO {name} SELECT * FROM moved"
+    )
+    await connection.execute(f"ALTER TABLE pipemirror.events ATTACH PARTITION {name} FOR VALUES FROM ({low}) TO ({high})")

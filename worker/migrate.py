@@ -1,0 +1,53 @@
+"""Create or upgrade everything in the database. Safe to run twice and at once."""
+
+import asyncio
+from importlib import resources
+from urllib.parse import quote_plus, urlsplit, urlunsplit
+
+import asyncpg
+from yoyo import get_backend, read_migrations
+
+from schema.ddl import OPS
+from schema.errors import DatabaseUnavailable
+from store import companies
+from store.database import describe
+from worker import provision
+
+_MIGRATE_LOCK = 7_102_000
+
+
+async def migrate(dsn: str) -> list[str]:
+    """The names of the migrations applied now. Raise DatabaseUnavailable."""
+    try:
+        connection = await asyncpg.connect(dsn, timeout=15)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        raise DatabaseUnavailable(f"cannot connect to Postgres: {describe(error)}") from error
+    try:
+        # Held by this session, so a killed migration leaves no lock behind.
+        await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATE_LOCK)
+        await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {OPS}")
+        applied = await asyncio.to_thread(_run_migrations, dsn)
+        for company in await companies.all_companies(connection):
+            if company.state != companies.PURGED:
+                async with connection.transaction():
+                    await provision.complete(connection, company.slug)
+        return applied
+    finally:
+        await connection.close()
+
+
+def _run_migrations(dsn: str) -> list[str]:
+    with resources.as_file(resources.files("schema") / "migrations") as folder:
+        migrations = read_migrations(str(folder))
+        with get_backend(_runner_url(dsn)) as backend:
+            pending = backend.to_apply(migrations)
+            # Without the runner's own lock: it is a row that a killed process would leave behind. Ours is held above.
+            backend.apply_migrations(pending)
+            return [migration.id for migration in pending]
+
+
+def _runner_url(dsn: str) -> str:
+    """The same database for the migration runner, with its bookkeeping in our schema."""
+    parts = urlsplit(dsn)
+    query = "&".join(filter(None, (parts.query, f"schema={quote_plus(OPS)}")))
+    return urlunsplit(("postgresql+psycopg", parts.netloc, parts.path, query, ""))

@@ -1,0 +1,179 @@
+"""Mirror.apply: the only code that writes mirrored tables.
+
+One transaction: hold the company's state, claim the events in the journal, and for each table in name order lock the
+records in id order, fold, write, tell history. What another worker has claimed is a duplicate and touches nothing.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from schema import dml
+from schema.change import Change, RecordId
+from schema.columns import to_json
+from schema.ddl import HISTORY, raw_schema
+from schema.entities import Entity
+from schema.errors import Conflict
+from schema.event import Event
+from schema.history import FieldChange, of_diffs
+from schema.record import Record, fold, load, row
+from schema.version import moment
+from store import companies, fields
+from store.companies import ACTIVE, PAUSED, PURGED, Company
+from store.database import Connection
+from worker import journal, retelling
+from worker.retelling import Disturbed
+
+
+@dataclass(slots=True)
+class Applied:
+    """What became of a group of events.
+
+    written     claimed now: their changes are in the tables, or they touch none
+    duplicates  already in the journal
+    discarded   of a purged company: not even read into the journal
+    """
+
+    written: list[Event] = field(default_factory=list)
+    duplicates: int = 0
+    discarded: int = 0
+
+
+@dataclass(slots=True)
+class _Told:
+    """What folding leaves to be written beside the rows."""
+
+    history: list[FieldChange] = field(default_factory=list)
+    disturbed: list[Disturbed] = field(default_factory=list)
+
+
+async def apply(connection: Connection, company: Company, events: Sequence[Event]) -> Applied:
+    """Apply one company's events in one transaction. Raise whatever Postgres raises; nothing is written then."""
+    async with connection.transaction():
+        state = await companies.hold(connection, company.id)
+        if state == PURGED or state is None:
+            return Applied(discarded=len(events))
+        claimed = await journal.claim(connection, company.id, events, applied=state == ACTIVE)
+        written = _first_of_each(events, claimed)
+        if state != PAUSED:
+            await write(connection, company, [change for event in written for change in event.changes])
+        return Applied(written, duplicates=len(events) - len(written))
+
+
+async def write(connection: Connection, company: Company, changes: Iterable[Change]) -> None:
+    """Fold changes of any source into the tables, within the caller's transaction."""
+    told = _Told()
+    ordered = sorted(changes, key=_by_table_and_id)
+    for entity, group in groupby(ordered, key=lambda change: change.entity):
+        await _write_table(connection, company, entity, list(group), told)
+    await _learn_types(connection, company, ordered)
+    await _note_merges(connection, company, ordered)
+    told.history += await retelling.retell(connection, company, told.disturbed)
+    await _write_history(connection, company, told.history)
+
+
+def _first_of_each(events: Sequence[Event], claimed: set[str]) -> list[Event]:
+    first: dict[str, Event] = {}
+    for event in events:
+        if event.key in claimed:
+            first.setdefault(event.key, event)
+    return list(first.values())
+
+
+def _by_table_and_id(change: Change) -> tuple[str, RecordId, str]:
+    # Ascending versions keep the fold on its fast side: each change is newer than the one before.
+    return change.entity.plural, change.id, change.version
+
+
+async def _write_table(
+    connection: Connection, company: Company, entity: Entity, changes: list[Change], told: _Told
+) -> None:
+    ids = list(dict.fromkeys(change.id for change in changes))
+    rows = await connection.fetch(dml.lock_rows(company.slug, entity), ids)
+    records = {found["id"]: load(entity, dict(found)) for found in rows}
+    moved: dict[RecordId, Record] = {}
+    for record_id, group in groupby(changes, key=lambda change: change.id):
+        record = records.setdefault(record_id, Record())
+        if _fold_all(record, list(group), told):
+            moved[record_id] = record
+    await _upsert(connection, company, entity, moved)
+
+
+def _fold_all(record: Record, changes: list[Change], told: _Told) -> bool:
+    """Fold one record's changes; whether the row must be written. A disturbed history is told anew as a whole."""
+    history: list[FieldChange] = []
+    moved = disturbs = False
+    for change in changes:
+        folded = fold(record, change)
+        moved |= folded.changed
+        history += of_diffs(change, folded.diffs)
+        disturbs |= folded.disturbs
+    if disturbs:
+        told.disturbed.append(Disturbed(changes[0].entity, changes[0].id, min(change.version for change in changes)))
+    else:
+        told.history += history
+    return moved
+
+
+async def _upsert(connection: Connection, company: Company, entity: Entity, moved: dict[RecordId, Record]) -> None:
+    if not moved:
+        return
+    names = dml.written(entity)
+    parameters = []
+    for record_id, record in moved.items():
+        found = row(entity, record) | {"id": record_id}
+        parameters.append([found[name] for name in names])
+    stored = await connection.fetchmany(dml.upsert(company.slug, entity), parameters)
+    if len(stored) != len(moved):
+        raise Conflict(f"{len(moved) - len(stored)} {entity.plural} were written by another worker first")
+
+
+async def _learn_types(connection: Connection, company: Company, changes: Iterable[Change]) -> None:
+    learnt = {
+        (change.entity.custom_fields or change.entity.name, key, kind)
+        for change in changes
+        for key, kind in change.types.items()
+    }
+    unknown = {(entity, key, kind) for entity, key, kind in learnt if company.types_of(entity).get(key) != kind}
+    if unknown:
+        await fields.learn(connection, company.id, unknown)
+        company.learn(unknown)
+
+
+async def _note_merges(connection: Connection, company: Company, changes: Iterable[Change]) -> None:
+    merges = sorted(
+        (change.entity.name, str(change.id), str(change.merged_into), journal.instant(moment(change.version)))
+        for change in changes
+        if change.merged_into is not None
+    )
+    # One statement may not meet a row twice: of two events that tell the same merge, the earlier one dates it.
+    distinct = {merge[:3]: merge for merge in reversed(merges)}
+    if distinct:
+        columns = zip(*distinct.values(), strict=True)
+        await connection.execute(dml.note_merges(company.slug), *map(list, columns))
+
+
+async def _write_history(connection: Connection, company: Company, history: Sequence[FieldChange]) -> None:
+    if history:
+        await connection.copy_records_to_table(
+            HISTORY,
+            schema_name=raw_schema(company.slug),
+            columns=dml.HISTORY_COLUMNS,
+            records=[_history_row(change) for change in history],
+        )
+
+
+def _history_row(change: FieldChange) -> tuple[Any, ...]:
+    return (
+        change.entity.name,
+        str(change.id),
+        change.field,
+        to_json(change.old),
+        to_json(change.new),
+        journal.instant(moment(change.version)),
+        change.user_id,
+        change.source,
+        change.version,
+    )
+

@@ -1,0 +1,40 @@
+"""A company's schemas and tables: made once when it is first seen, completed by every upgrade."""
+
+from schema import ddl
+from schema.entities import ENTITIES
+from store import companies
+from store.companies import Company
+from store.database import Connection
+
+_DDL_LOCK = 7_102_003
+
+
+async def provision(connection: Connection, company_id: int, *, numbered_slugs: bool) -> Company:
+    """Register the company and make its tables, in a transaction of its own; harmless when done twice or at once."""
+    async with connection.transaction():
+        company = await companies.register(connection, company_id, numbered=numbered_slugs)
+        if company.state != companies.PURGED:
+            await complete(connection, company.slug)
+    return company
+
+
+async def complete(connection: Connection, slug: str) -> None:
+    """Bring a company's tables to this release's catalogue. Only adds, and never waits long for a lock."""
+    await connection.execute("SET LOCAL lock_timeout = '5s'")
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", _DDL_LOCK)
+    for statement in (*ddl.create_schemas(slug), *ddl.create_tables(slug)):
+        await connection.execute(statement)
+    present = await _present_columns(connection, slug)
+    for entity in ENTITIES:
+        for statement in ddl.add_columns(slug, entity, present[entity.plural]):
+            await connection.execute(statement)
+
+
+async def _present_columns(connection: Connection, slug: str) -> dict[str, set[str]]:
+    rows = await connection.fetch(
+        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = $1", ddl.raw_schema(slug)
+    )
+    present: dict[str, set[str]] = {}
+    for row in rows:
+        present.setdefault(row["table_name"], set()).add(row["column_name"])
+    return present
