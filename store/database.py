@@ -1,14 +1,18 @@
 """Connections to Postgres, and what its errors mean for us: try again, hold, or give this event up."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import orjson
+from asyncpg.pool import PoolConnectionProxy
 
 from schema.errors import Conflict, DatabaseUnavailable, NotNow
 
-Connection = asyncpg.Connection[asyncpg.Record]
-Pool = asyncpg.Pool[asyncpg.Record]
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+    Pool = asyncpg.Pool[asyncpg.Record]
+else:  # generic only in the stubs
+    Connection, Pool = asyncpg.Connection, asyncpg.Pool
 
 _RETRIED = frozenset({"40001", "40P01"})
 """Serialisation failure and deadlock: run the transaction again at once."""
