@@ -1,0 +1,83 @@
+"""A made-up company that lives: changes at a steady rate, each told to a receiver."""
+
+import asyncio
+import random
+from dataclasses import dataclass
+
+import aiohttp
+
+from sandbox.cloud import Company, Truth
+from sandbox.deliveries import Deliveries, Endpoint, Pace
+from sandbox.ledger import Counters, Ledger
+from sandbox.mischief import Mischief
+from sandbox.script import step
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was sent, and what a mirror of it must hold."""
+
+    ledger: Ledger
+    truth: Truth
+
+
+async def run(
+    company: Company,
+    url: str,
+    user: str,
+    password: str,
+    *,
+    rate: float,
+    stop: asyncio.Event,
+    rng: random.Random,
+    mischief: Mischief | None = None,
+    pace: Pace | None = None,
+    announce: bool = True,
+    concurrency: int = 32,
+    counters: Counters | None = None,
+) -> Outcome:
+    """Change the company at `rate` events/s until `stop`, then wait for the last retry.
+
+    rng       of the mischief, seeded; not the company's own, so that its history is the same under any mischief
+    announce  first tell of every record there is, as fast as the receiver takes it; else a backfill has to find them
+    counters  counted into, for a caller who shows them meanwhile
+    """
+    mischief = mischief or Mischief()
+    ledger = Ledger(counters, whole_states=company.account.lists_empty_fields)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=concurrency)) as session:
+        deliveries = Deliveries(
+            *(session, Endpoint(url, user, password), company.account, ledger),
+            rng=rng,
+            mischief=mischief,
+            pace=pace,
+            concurrency=concurrency,
+        )
+        if announce:
+            for event in company.announce():
+                await deliveries.send(event)
+        await _live(company, deliveries, rate, stop)
+        await deliveries.drain()
+    return Outcome(ledger, company.snapshot(mischief.versions, ledger.unsettled()))
+
+
+async def _live(company: Company, deliveries: Deliveries, rate: float, stop: asyncio.Event) -> None:
+    """A receiver slower than `rate` slows the company down; what was missed is not made up for in a burst."""
+    clock = asyncio.get_running_loop().time
+    due = clock()
+    while not stop.is_set():
+        events = step(company)
+        for event in events:
+            await deliveries.send(event)
+        due = max(due + len(events) / rate, clock() - 1)
+        await _until(due - clock(), stop)
+
+
+async def _until(seconds: float, stop: asyncio.Event) -> None:
+    if seconds <= 0:
+        await asyncio.sleep(0)
+        return
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        pass
