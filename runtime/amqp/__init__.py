@@ -1,0 +1,7 @@
+"""The transport over RabbitMQ: confirmed publishing and fair consuming, each rebuilt by itself after any loss."""
+
+from runtime.amqp.connection import SilentConsumer
+from runtime.amqp.publisher import AmqpPublisher
+from runtime.amqp.subscription import AmqpSubscription
+
+__all__ = ["AmqpPublisher", "AmqpSubscription", "SilentConsumer"]

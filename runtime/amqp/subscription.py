@@ -1,0 +1,250 @@
+"""Consuming all queues fairly, over a connection that is rebuilt whenever it ends or falls silent."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+import aio_pika
+from aiormq import exceptions as amqp
+from aiormq.abc import AbstractChannel, DeliveredMessage
+from pamqp.commands import Basic
+
+from runtime.amqp.connection import (
+    SilentConsumer,
+    close,
+    connect,
+    declare,
+    endings,
+    explain,
+    open_channel,
+    parse_url,
+    why_ended,
+)
+from runtime.amqp.reconnecting import Reconnecting
+from runtime.amqp.unacked import Unacked
+from runtime.backoff import RECONNECT, Backoff
+from runtime.on_problem import OnProblem, ignore
+from runtime.rotation import Rotation
+from runtime.transport import Message
+from schema.errors import Problem, QueueUnavailable
+from schema.topology import DEAD, Queue
+
+_CANCEL_SECONDS: Final = 2.0
+_LOST: Final = (amqp.AMQPError, OSError, RuntimeError)
+"""What aiormq raises on a channel or connection that is gone."""
+
+
+class _Consumer:
+    """One queue being consumed on a channel of its own, so that its prefetch and its tags are its own."""
+
+    def __init__(self, queue: Queue, channel: AbstractChannel) -> None:
+        self.queue = queue
+        self.channel = channel
+        self.unacked = Unacked()
+        self.name = ""
+
+    async def ack(self, tags: list[int]) -> None:
+        for tag, multiple in self.unacked.settle(tags):
+            with suppress(*_LOST):
+                await self.channel.basic_ack(tag, multiple=multiple, wait=False)
+
+
+class _Tag(NamedTuple):
+    consumer: _Consumer
+    number: int
+
+
+class _Link(NamedTuple):
+    control: AbstractChannel
+    consumers: list[_Consumer]
+    lost: asyncio.Future[None]
+
+
+class AmqpSubscription:
+    """Subscription over RabbitMQ, for one receiving task.
+
+    A connection that ends is rebuilt in the background and `receive` simply waits. One that is alive but delivers
+    nothing for `idle_timeout` seconds, while messages are ready and we hold none, is rebuilt too; if that did not help,
+    `receive` raises SilentConsumer.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        queues: Sequence[Queue],
+        *,
+        idle_timeout: float = 60.0,
+        connect_timeout: float = 5.0,
+        backoff: Backoff = RECONNECT,
+        on_problem: OnProblem = ignore,
+    ) -> None:
+        """Raise Misconfigured for a URL that cannot be one; connect only in `start`."""
+        self._url = parse_url(url)
+        self._queues = queues
+        self._idle_timeout = idle_timeout
+        self._connect_timeout = connect_timeout
+        self._connecting = Reconnecting(self._serve, backoff=backoff, on_problem=self._problem_met)
+        self._on_problem = on_problem
+        self._link: _Link | None = None
+        self._waiting: Rotation[Message] = Rotation()
+        self._news = asyncio.Event()
+        self._last_sign = 0.0
+        self._rebuilt_in_silence = False
+
+    async def start(self) -> None:
+        """Begin to connect and return after the first outcome, good or bad: the broker may come later."""
+        await self._connecting.start()
+
+    @property
+    def connected(self) -> bool:
+        return self._link is not None
+
+    @property
+    def problem(self) -> str | None:
+        """Why it is not connected, in a sentence; None when it is."""
+        return None if self._connecting.problem is None else self._connecting.problem.reason
+
+    async def receive(self) -> Message:
+        """Also raise SilentConsumer: after it nothing more will come."""
+        while (message := self.receive_nowait()) is None:
+            if self._connecting.fatal is not None:
+                raise self._connecting.fatal
+            self._news.clear()
+            await self._news.wait()
+        return message
+
+    def receive_nowait(self) -> Message | None:
+        return self._waiting.take()
+
+    async def ack(self, messages: Sequence[Message]) -> None:
+        tags: dict[_Consumer, list[int]] = {}
+        for message in messages:
+            consumer, number = message.tag
+            tags.setdefault(consumer, []).append(number)
+        for consumer, numbers in tags.items():
+            await consumer.ack(numbers)
+
+    async def backlog(self) -> dict[str, int]:
+        """Ready messages, and those this process holds; what other workers hold is not known here.
+
+        Raise QueueUnavailable while not connected.
+        """
+        link = self._link
+        if link is None:
+            raise QueueUnavailable(self.problem or "not connected yet")
+        try:
+            ready = await self._count_ready(link.control)
+        except (*_LOST, TimeoutError) as error:
+            raise QueueUnavailable(explain(error, self._url)) from None
+        return {consumer.queue.name: ready[consumer.queue.name] + len(consumer.unacked) for consumer in link.consumers}
+
+    async def close(self) -> None:
+        if self._link is not None:
+            with suppress(*_LOST, TimeoutError):
+                async with asyncio.timeout(_CANCEL_SECONDS):
+                    for consumer in self._link.consumers:
+                        await consumer.channel.basic_cancel(consumer.name)
+        await self._connecting.stop()
+
+    def _problem_met(self, problem: Problem) -> None:
+        self._news.set()
+        self._on_problem(problem)
+
+    async def _serve(self) -> None:
+        connection = await connect(self._url, timeout=self._connect_timeout)
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                link = await self._build(connection)
+            self._link = link
+            self._connecting.ready()
+            channels = [link.control, *(consumer.channel for consumer in link.consumers)]
+            await self._watch(link, [*endings(connection, channels), link.lost])
+        except (*_LOST, TimeoutError) as error:
+            raise QueueUnavailable(explain(error, self._url)) from None
+        finally:
+            self._link = None
+            # They cannot be acknowledged any more; the broker delivers them again.
+            self._waiting.clear()
+            await close(connection)
+
+    async def _build(self, connection: aio_pika.Connection) -> _Link:
+        self._last_sign = asyncio.get_running_loop().time()
+        control = await open_channel(connection)
+        await declare(control, self._queues)
+        link = _Link(control, [], asyncio.get_running_loop().create_future())
+        for queue in self._queues:
+            link.consumers.append(await self._consume(queue, await open_channel(connection), link))
+        return link
+
+    async def _consume(self, queue: Queue, channel: AbstractChannel, link: _Link) -> _Consumer:
+        consumer = _Consumer(queue, channel)
+
+        async def deliver(delivered: DeliveredMessage) -> None:
+            self._delivered(consumer, delivered)
+
+        def cancelled(_: Basic.Cancel) -> None:
+            # The broker ended this consumer, as when somebody deletes the queue; the connection lives on, deaf.
+            if not link.lost.done():
+                link.lost.set_result(None)
+
+        channel.on_consumer_cancel_callbacks.add(cancelled)
+        await channel.basic_qos(prefetch_count=queue.prefetch)
+        consumer.name = (await channel.basic_consume(queue.name, deliver)).consumer_tag or ""
+        return consumer
+
+    def _delivered(self, consumer: _Consumer, delivered: DeliveredMessage) -> None:
+        tag = delivered.delivery_tag
+        assert tag is not None
+        consumer.unacked.delivered(tag)
+        message = Message(
+            body=delivered.body,
+            redeliveries=_redeliveries(delivered),
+            queue=consumer.queue.name,
+            given_up=consumer.queue.name == DEAD.name,
+            tag=_Tag(consumer, tag),
+        )
+        self._last_sign = asyncio.get_running_loop().time()
+        self._rebuilt_in_silence = False
+        self._waiting.add(consumer.queue.name, message)
+        self._news.set()
+
+    async def _watch(self, link: _Link, ends: list[asyncio.Future[None]]) -> None:
+        """Raise when the link ended, or when it is silent at two looks in a row (one look may meet a fresh message)."""
+        suspicious = False
+        while True:
+            done, _ = await asyncio.wait(ends, timeout=self._idle_timeout / 4, return_when=asyncio.FIRST_COMPLETED)
+            if done:
+                raise QueueUnavailable(why_ended(ends, self._url))
+            silent = await self._is_silent(link)
+            if silent and suspicious:
+                self._give_up_on_silence()
+            suspicious = silent
+
+    async def _is_silent(self, link: _Link) -> bool:
+        idle = asyncio.get_running_loop().time() - self._last_sign
+        if idle < self._idle_timeout or any(len(consumer.unacked) for consumer in link.consumers):
+            return False
+        return any((await self._count_ready(link.control)).values())
+
+    def _give_up_on_silence(self) -> None:
+        if self._rebuilt_in_silence:
+            raise SilentConsumer(f"RabbitMQ at {self._url.host} holds messages and delivered none over two connections")
+        self._rebuilt_in_silence = True
+        raise QueueUnavailable(f"RabbitMQ at {self._url.host} holds messages and delivers none: connecting anew")
+
+    async def _count_ready(self, control: AbstractChannel) -> dict[str, int]:
+        async with asyncio.timeout(self._connect_timeout):
+            counts = {}
+            for queue in self._queues:
+                declared = await control.queue_declare(queue.name, passive=True)
+                counts[queue.name] = declared.message_count or 0
+            return counts
+
+
+def _redeliveries(delivered: DeliveredMessage) -> int:
+    headers = delivered.header.properties.headers or {}
+    count = headers.get("x-delivery-count", 0)
+    if isinstance(count, int) and count > 0:
+        return count
+    return 1 if delivered.redelivered else 0

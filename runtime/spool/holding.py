@@ -1,0 +1,109 @@
+"""A spool file together with the lease that makes it ours. Everything here blocks."""
+
+from itertools import count
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from runtime.on_problem import OnProblem
+from runtime.spool.file import SUFFIX, DamagedSpool, SpoolFile, set_aside
+from runtime.spool.lease import Lease
+from schema.errors import Problem, SpoolUnavailable
+
+_LEASE: Final = ".lease"
+
+
+class Holding(NamedTuple):
+    """As long as it is held, no other process appends to the file, adopts it or sets it aside."""
+
+    file: SpoolFile
+    lease: Lease
+
+    def append(self, rows: list[tuple[str, bytes]]) -> None:
+        if not self.lease.is_held():
+            raise SpoolUnavailable(f"the lease of {self.file.path} was removed")
+        self.file.append(rows)
+
+    def messages(self) -> int:
+        try:
+            return sum(self.file.counts().values())
+        except Problem:
+            return 0
+
+    def is_sound(self, problem: Problem) -> bool:
+        """Whether the same file may take appends again after `problem`."""
+        return not isinstance(problem, DamagedSpool) and self.file.is_named() and self.lease.is_held()
+
+    def abandon(self, problem: Problem, on_problem: OnProblem) -> None:
+        """Let go of a file that can take no more; set it aside if it is damaged."""
+        self.file.close()
+        if isinstance(problem, DamagedSpool) and self.file.path.exists():
+            _report_aside(problem, self.file.path, on_problem)
+        self.lease.release()
+
+    def release(self) -> None:
+        self.file.close()
+        self.lease.release()
+
+
+def own(directory: Path, name: str | None, on_problem: OnProblem) -> Holding:
+    """A file to append to: the named one, or the first that nobody holds; a damaged one is set aside and made anew."""
+    for candidate in [name] if name else map(str, count()):
+        path = directory / f"{candidate}{SUFFIX}"
+        lease = Lease.acquire(path.with_suffix(_LEASE))
+        if lease is not None:
+            return Holding(_create(path, lease, on_problem), lease)
+    raise SpoolUnavailable(f"another process holds {directory / f'{name}{SUFFIX}'}")
+
+
+def orphans(directory: Path, on_problem: OnProblem) -> list[Holding]:
+    """The files with messages whose lease is free, now held by us."""
+    found = []
+    for path in sorted(directory.glob(f"*{SUFFIX}")):
+        holding = _take(path, on_problem)
+        if holding is None:
+            continue
+        if holding.messages():
+            found.append(holding)
+        else:
+            holding.release()
+    return found
+
+
+def set_aside_if_free(path: Path, problem: DamagedSpool, on_problem: OnProblem) -> bool:
+    """Set a damaged file aside unless a live process holds it (which will find out by itself)."""
+    lease = Lease.acquire(path.with_suffix(_LEASE))
+    if lease is None:
+        return False
+    _report_aside(problem, path, on_problem)
+    lease.release()
+    return True
+
+
+def _take(path: Path, on_problem: OnProblem) -> Holding | None:
+    lease = Lease.acquire(path.with_suffix(_LEASE))
+    if lease is None:
+        return None
+    try:
+        if (file := SpoolFile.existing(path)) is not None:
+            return Holding(file, lease)
+    except DamagedSpool as problem:
+        _report_aside(problem, path, on_problem)
+    except Problem as problem:
+        on_problem(problem)
+    lease.release()
+    return None
+
+
+def _create(path: Path, lease: Lease, on_problem: OnProblem) -> SpoolFile:
+    try:
+        return SpoolFile.create(path)
+    except DamagedSpool as problem:
+        _report_aside(problem, path, on_problem)
+        return SpoolFile.create(path)
+    except Problem:
+        lease.release()
+        raise
+
+
+def _report_aside(problem: DamagedSpool, path: Path, on_problem: OnProblem) -> None:
+    on_problem(DamagedSpool(f"{problem.reason}; set aside as {set_aside(path).name}"))
