@@ -21,10 +21,7 @@ def lock_rows(slug: str, entity: Entity) -> str:
     """$1: ids. Locks in id order, as every writer does, so that no two writers wait for each other."""
     names = ", ".join(quoted(name) for name in written(entity))
     table = f"{quoted(raw_schema(slug))}.{quoted(entity.plural)}"
-    return (
-        f"SELECT {names} FROM {table} WHERE id = ANY($1::{entity.id_type.sql}[]) "
-        "ORDER BY id FOR NO KEY UPDATE"
-    )
+    return f"SELECT {names} FROM {table} WHERE id = ANY($1::{entity.id_type.sql}[]) ORDER BY id FOR NO KEY UPDATE"
 
 
 @cache

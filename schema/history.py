@@ -76,8 +76,11 @@ def retell(changes: Iterable[Change], base: Mapping[str, Any]) -> list[FieldChan
         diffs = []
         hints: Cells | None = None
         for cell, value in change.cells.items():
-            if any(cell in later.cells and explains(later.version, change.version) for later in following
-                   if not is_read(later.version)):
+            if any(
+                cell in later.cells and explains(later.version, change.version)
+                for later in following
+                if not is_read(later.version)
+            ):
                 continue
             old = cells.get(cell, MISSING)
             if old is MISSING:

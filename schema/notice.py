@@ -82,7 +82,9 @@ def subject(body: dict[str, Any]) -> dict[str, str | None]:
     meta = meta if isinstance(meta, dict) else {}
     entity = meta.get("entity", meta.get("object"))
     found = {"entity": entity, "entity_id": meta.get("entity_id", meta.get("id")), "action": meta.get("action")}
-    return {name: str(value)[:100].replace("\x00", "") for name, value in found.items() if isinstance(value, (str, int))}
+    return {
+        name: str(value)[:100].replace("\x00", "") for name, value in found.items() if isinstance(value, (str, int))
+    }
 
 
 def _version(body: dict[str, Any], meta: dict[str, Any]) -> int:

@@ -128,12 +128,16 @@ def row(entity: Entity, record: Record) -> dict[str, Any]:
     if entity.custom_fields is not None:
         columns["custom_fields"] = {cell: value for cell, value in others.items() if HASH.fullmatch(cell)}
         others = {cell: value for cell, value in others.items() if cell not in columns["custom_fields"]}
-    return columns | _version_columns(entity, record) | {
-        "_extra": others or None,
-        "_untyped": sorted(record.untyped) or None,
-        "_source": record.source,
-        "_revision": record.revision + 1,
-    }
+    return (
+        columns
+        | _version_columns(entity, record)
+        | {
+            "_extra": others or None,
+            "_untyped": sorted(record.untyped) or None,
+            "_source": record.source,
+            "_revision": record.revision + 1,
+        }
+    )
 
 
 def _version_columns(entity: Entity, record: Record) -> dict[str, Any]:

@@ -20,6 +20,7 @@ _MAX_PAYLOAD = 64 * 1024 * 1024
 _compressor = zstandard.ZstdCompressor(level=1)
 _decompressor = zstandard.ZstdDecompressor()
 
+
 def compress(body: bytes) -> bytes:
     return _compressor.compress(body)
 
@@ -85,9 +86,7 @@ async def around(
         """,
         company_id, entity, entity_id, instant_of, before,
     )  # fmt: skip
-    return [
-        Envelope(company_id, microseconds(row["received_at"]), decompress(row["payload"])) for row in rows
-    ]
+    return [Envelope(company_id, microseconds(row["received_at"]), decompress(row["payload"])) for row in rows]
 
 
 async def ensure_partitions(connection: Connection, today: date, retention_days: int) -> None:
@@ -109,9 +108,7 @@ async def ensure_partitions(connection: Connection, today: date, retention_days:
 
 
 async def _partition_days(connection: Connection) -> set[date]:
-    rows = await connection.fetch(
-        "SELECT relid::text AS name FROM pg_partition_tree('pipemirror.events') WHERE isleaf"
-    )
+    rows = await connection.fetch("SELECT relid::text AS name FROM pg_partition_tree('pipemirror.events') WHERE isleaf")
     digits = [row["name"].rpartition("_")[2].strip('"') for row in rows]
     return {datetime.strptime(text, "%Y%m%d").replace(tzinfo=UTC).date() for text in digits if text.isdigit()}
 
@@ -125,4 +122,6 @@ async def _make_partition(connection: Connection, day: date) -> None:
         f"WITH moved AS (DELETE FROM pipemirror.events_default WHERE occurred_at >= {low} AND occurred_at < {high} "
         f"RETURNING *) INSERT INTO {name} SELECT * FROM moved"
     )
-    await connection.execute(f"ALTER TABLE pipemirror.events ATTACH PARTITION {name} FOR VALUES FROM ({low}) TO ({high})")
+    await connection.execute(
+        f"ALTER TABLE pipemirror.events ATTACH PARTITION {name} FOR VALUES FROM ({low}) TO ({high})"
+    )

@@ -1,6 +1,6 @@
 """Mirror.apply: the only code that writes mirrored tables.
 
-One transaction: hold the company's state, claim the events in the journal, and for each table in name order lock the
+In one transaction: hold the company's state, claim the events in the journal, and for each table in name order lock the
 records in id order, fold, write, tell history. What another worker has claimed is a duplicate and touches nothing.
 """
 
@@ -20,7 +20,7 @@ from schema.history import FieldChange, of_diffs
 from schema.record import Record, fold, load, row
 from schema.version import moment
 from store import companies, fields
-from store.companies import ACTIVE, PAUSED, PURGED, Company
+from store.companies import ACTIVE, PURGED, Company
 from store.database import Connection
 from worker import journal, retelling
 from worker.retelling import Disturbed
@@ -49,16 +49,15 @@ class _Told:
 
 
 async def apply(connection: Connection, company: Company, events: Sequence[Event]) -> Applied:
-    """Apply one company's events in one transaction. Raise whatever Postgres raises; nothing is written then."""
-    async with connection.transaction():
-        state = await companies.hold(connection, company.id)
-        if state == PURGED or state is None:
-            return Applied(discarded=len(events))
-        claimed = await journal.claim(connection, company.id, events, applied=state == ACTIVE)
-        written = _first_of_each(events, claimed)
-        if state != PAUSED:
-            await write(connection, company, [change for event in written for change in event.changes])
-        return Applied(written, duplicates=len(events) - len(written))
+    """Apply one company's events within the caller's transaction. Whatever Postgres raises must end that one."""
+    state = await companies.hold(connection, company.id)
+    if state == PURGED or state is None:
+        return Applied(discarded=len(events))
+    claimed = await journal.claim(connection, company.id, events, applied=state == ACTIVE)
+    written = _first_of_each(events, claimed)
+    if state == ACTIVE:
+        await write(connection, company, [change for event in written for change in event.changes])
+    return Applied(written, duplicates=len(events) - len(written))
 
 
 async def write(connection: Connection, company: Company, changes: Iterable[Change]) -> None:
@@ -176,4 +175,3 @@ def _history_row(change: FieldChange) -> tuple[Any, ...]:
         change.source,
         change.version,
     )
-

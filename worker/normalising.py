@@ -1,0 +1,41 @@
+"""Custom field values that came before their type was known take their canonical shape once it is."""
+
+from schema import dml
+from schema.custom_fields import canonical
+from schema.entities import ENTITIES, Entity
+from schema.record import load, row
+from store import fields
+from store.companies import Company
+from store.database import Connection
+
+CHUNK = 500
+
+
+async def normalise(connection: Connection, company: Company) -> int:
+    """How many rows were mended. In short transactions, so that live events do not wait."""
+    known = await fields.types(connection, company.id)
+    mended = 0
+    for entity in ENTITIES:
+        types = known.get(entity.custom_fields or "")
+        while types:
+            async with connection.transaction():
+                chunk = await _normalise_chunk(connection, company, entity, types)
+            mended += chunk
+            if chunk < CHUNK:
+                break
+    return mended
+
+
+async def _normalise_chunk(connection: Connection, company: Company, entity: Entity, types: dict[str, str]) -> int:
+    rows = await connection.fetch(dml.lock_untyped(company.slug, entity), list(types), CHUNK)
+    parameters = []
+    for found in rows:
+        record = load(entity, dict(found))
+        for key in record.untyped & types.keys():
+            record.cells[key] = canonical(types[key], record.cells[key])
+        record.untyped -= types.keys()
+        columns = row(entity, record) | {"id": found["id"]}
+        parameters.append([columns[name] for name in dml.written(entity)])
+    if parameters:
+        await connection.executemany(dml.upsert(company.slug, entity), parameters)
+    return len(parameters)
