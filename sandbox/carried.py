@@ -11,22 +11,24 @@ from sandbox.events import V1_ENTITIES, Version
 from sandbox.records import SHAPES
 
 _V2_LOSSY: Final[Mapping[str, frozenset[str]]] = {
-    "person": frozenset(("label_ids",)),  # told as one `label`
-    "organization": frozenset(("label_ids", "address")),  # address: its line only
+    "organization": frozenset(("address",)),  # its line only
     "activity": frozenset(("location",)),  # its line only
     "user": frozenset(("lang", "access")),  # a locale instead of an id; always null
 }
 _V2_RENAMED: Final[Mapping[str, Mapping[str, str]]] = {
+    "person": {"label": "label_ids"},
+    "organization": {"label": "label_ids"},
     "activity": {"busy_flag": "busy", "active_flag": "is_deleted"},
     "product": {"selectable": "is_linkable"},
     "pipeline": {"active_flag": "is_deleted", "deal_probability": "is_deal_probability_enabled"},
     "stage": {"active_flag": "is_deleted", "rotten_days": "days_to_rotten", "rotten_flag": "is_deal_rot_enabled"},
 }
 _V1_LOSSY: Final[Mapping[str, frozenset[str]]] = {
-    "deal": frozenset(("label_ids", "source_lead_id")),  # `label` is text of undocumented form
+    "deal": frozenset(("source_lead_id",)),
     "organization": frozenset(("website", "linkedin", "industry", "annual_revenue", "employee_count")),
     "activity": frozenset(("priority",)),
     "product": frozenset(("prices",)),  # without notes, with an overhead cost
+    "user": frozenset(("lang",)),  # an id here, a locale's code in v2
 }
 
 

@@ -104,6 +104,7 @@ def _v1_states(account: Account, event: Event) -> tuple[Any, ...]:
 
 
 def _v1_meta(account: Account, event: Event, name: str, action: str) -> Record:
+    notified = {"activity_notifications_language": None, "send_activity_notifications": False}
     return {
         "v": 1,
         "action": action,
@@ -122,4 +123,5 @@ def _v1_meta(account: Account, event: Event, name: str, action: str) -> Record:
         "change_source": event.change_source,
         "webhook_id": str(account.webhook_id),
         "matches_filters": {"current": []},
+        **(notified if event.entity == "activity" else {}),
     }

@@ -55,6 +55,8 @@ def row_of_v2(entity: str, data: dict[str, Any]) -> dict[str, Any]:
     for clock in ("due_time", "duration"):
         if clock in row:
             row[clock] = (row[clock] or {}).get("value") or None
+    if entity in {"person", "organization"}:
+        row["label_ids"] = None if row["label"] is None else [row["label"]]
     row["custom_fields"] = {code: untyped(field) for code, field in row.get("custom_fields", {}).items()}
     return row
 
@@ -66,6 +68,8 @@ def row_of_v1(entity: str, current: Any) -> dict[str, Any]:
         row["is_deleted"] = not row["active" if entity == "pipeline" else "active_flag"]
     if "visible_to" in row:
         row["visible_to"] = int(row["visible_to"])
+    if entity == "deal":
+        row["label_ids"] = [int(label) for label in (row["label"] or "").split(",") if label]
     row |= {key: row[key] or None for key in ("due_time", "duration", "marked_as_done_time") if key in row}
     for column in {"organization": ("address",), "activity": ("location",)}.get(entity, ()):
         parts = {part: row[f"{column}_{part}"] for part in PARTS}
@@ -219,7 +223,8 @@ def test_records_whose_newest_event_was_lost_are_left_out(history: tuple[NaiveMi
         ("due_time", "09:15:00", "09:15", True),
         ("due_time", "09:15:00", "09:16", False),
         ("label_ids", [2, 1], [1, 2], True),
-        ("label_ids", [], None, False),
+        ("label_ids", [], None, True),
+        ("label_ids", [7], None, False),
         ("emails", [{"value": "a"}, {"value": "b"}], [{"value": "b"}, {"value": "a"}], False),
         ("title", "09:15", "09:15:00", False),
     ],
