@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 from aiohttp import web
@@ -94,7 +95,7 @@ async def _measure_backlog(subscription: Subscription, metrics: Metrics) -> None
         await asyncio.sleep(_MEASURED_EVERY)
 
 
-async def _cancel(tasks: Sequence["asyncio.Future[object]"]) -> None:
+async def _cancel(tasks: Sequence["asyncio.Future[Any]"]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,228 @@
+"""The heart: whatever the order, repetition and portion in which assertions arrive, the same newest state results.
+
+The model is Pipedrive itself, small: one record, a list of changes at certain instants, each told by an event (v2: the
+cells of every source; v1: more cells; partial: some of them), and REST reads that begin at any moment and see what was
+true then. The judge sorts everything by time and overwrites; it knows nothing of versions per cell.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schema import version as versions
+from schema.change import Change
+from schema.columns import parse_time
+from schema.entities import BY_NAME, DELETED_AT, MERGED_INTO
+from schema.history import retell
+from schema.reading import existence
+from schema.record import Record, fold, load, row
+
+DEAL = BY_NAME["deal"]
+INSTALLMENT = BY_NAME["deal_installment"]
+HASHES = ("a" * 40, "b" * 40)
+EVENT_CELLS = ("title", "stage_id", "status", *HASHES, "a_key_without_column")
+V1_CELLS = ("notes_count", "files_count")
+REST_CELLS = ("mrr", "source_lead_id")
+START = 1_700_000_000_000_000
+SECOND = 1_000_000
+
+values = st.one_of(st.none(), st.integers(0, 3))
+
+
+@dataclass(frozen=True)
+class Told:
+    """One change of the record: when, what kind, and which cells its event carries with which values."""
+
+    at: int
+    rank: int
+    cells: dict[str, Any]
+
+
+@st.composite
+def histories(draw: st.DrawFn, *, partial: bool = True) -> list[Told]:
+    """Changes in time order. Instants repeat, seconds repeat, and some events carry only a part."""
+    gaps = draw(st.lists(st.sampled_from([0, 1, 250_000, SECOND, 59 * SECOND, 61 * SECOND]), min_size=1, max_size=8))
+    at, told = START, []
+    for gap in gaps:
+        at += gap
+        rank = draw(st.sampled_from([versions.CREATE, versions.CHANGE, versions.CHANGE, versions.DELETE]))
+        names = (*EVENT_CELLS, *V1_CELLS) if draw(st.booleans()) else EVENT_CELLS
+        if partial and draw(st.integers(0, 3)) == 0:
+            names = tuple(draw(st.sets(st.sampled_from(names))))
+        told.append(Told(at, rank, {name: draw(values) for name in names}))
+    return told
+
+
+def change_of(told: Told, number: int, entity: Any = DEAL) -> Change:
+    deleted_at = parse_time(told.at) if told.rank == versions.DELETE else None
+    updated = told.at // SECOND
+    cells = told.cells | existence(entity, deleted_at)
+    if entity.has(entity.updated):
+        cells[entity.updated] = parse_time(updated)
+    version = versions.of_event(told.at, told.rank, f"{number:016x}", updated if entity is DEAL else None)
+    return Change(entity, 1, version, cells)
+
+
+def changes_of(told: list[Told], entity: Any = DEAL) -> list[Change]:
+    return [change_of(one, number, entity) for number, one in enumerate(told)]
+
+
+def truth(changes: list[Change]) -> dict[str, Any]:
+    """The judge: later overwrites earlier, and of one instant the higher rank, then the higher hash."""
+    state: dict[str, Any] = {}
+    for change in sorted(changes, key=lambda change: change.version):
+        state |= change.cells
+    return state
+
+
+def read_of(changes: list[Change], began: int, seen: int, rest_value: int) -> Change:
+    """What a REST read that began at `began` and looked at the record at `seen` asserts: every cell, also its own."""
+    state = truth([change for change in changes if versions.moment(change.version) <= seen])
+    updated = state.get("update_time")
+    cells = dict.fromkeys((*EVENT_CELLS, *V1_CELLS), None) | state | dict.fromkeys(REST_CELLS, rest_value)
+    cells[DELETED_AT], cells[MERGED_INTO] = state.get(DELETED_AT), None
+    version = versions.of_read(int(updated.timestamp()) if updated else None, began)
+    return Change(changes[0].entity, 1, version, cells, source="sweep")
+
+
+@st.composite
+def reads(draw: st.DrawFn, changes: list[Change]) -> list[Change]:
+    """Reads begun at any moment after the record came to be; each looks a little later than it began."""
+    first, last = versions.moment(changes[0].version), versions.moment(changes[-1].version)
+    begun = draw(st.lists(st.integers(first, last + 200 * SECOND), max_size=4, unique=True))
+    return [read_of(changes, began, began + draw(st.integers(0, 2 * SECOND)), n) for n, began in enumerate(begun)]
+
+
+def folded(changes: list[Change]) -> Record:
+    record = Record()
+    for change in changes:
+        fold(record, change)
+    return record
+
+
+def shuffled(draw: Any, changes: list[Change]) -> list[Change]:
+    """Any order, some of them several times."""
+    again = draw(st.lists(st.sampled_from(changes), max_size=4))
+    return draw(st.permutations([*changes, *again]))
+
+
+@given(st.data())
+def test_any_order_and_repetition_of_events_ends_in_the_newest_state_of_every_cell(data: st.DataObject) -> None:
+    changes = changes_of(data.draw(histories()))
+
+    record = folded(shuffled(data.draw, changes))
+
+    assert record.cells == truth(changes)
+
+
+@given(st.data())
+def test_reads_begun_at_any_moment_change_nothing_that_events_tell(data: st.DataObject) -> None:
+    changes = changes_of(data.draw(histories()))
+    some_reads = data.draw(reads(changes))
+
+    record = folded(shuffled(data.draw, [*changes, *some_reads]))
+
+    expected = truth(changes)
+    assert {name: record.cells[name] for name in expected} == expected
+    if some_reads:
+        newest = max(some_reads, key=lambda read: read.version)
+        assert {name: record.cells[name] for name in REST_CELLS} == {name: newest.cells[name] for name in REST_CELLS}
+
+
+@given(st.data())
+def test_a_late_enough_read_heals_whatever_events_were_lost(data: st.DataObject) -> None:
+    changes = changes_of(data.draw(histories(partial=False)))
+    received = [change for change in changes if data.draw(st.booleans())]
+    began = versions.moment(changes[-1].version) + versions.SETTLED + 1
+    healing = read_of(changes, began, began, 0)
+
+    record = folded(data.draw(st.permutations([*received, healing])))
+
+    expected = truth(changes)
+    assert {name: record.cells[name] for name in expected} == expected
+
+
+@given(st.data())
+def test_records_without_update_time_are_ordered_by_when_the_read_began(data: st.DataObject) -> None:
+    told = [Told(one.at, one.rank, {"description": one.cells.get("title")}) for one in data.draw(histories())]
+    changes = changes_of(told, INSTALLMENT)
+    last = versions.moment(changes[-1].version)
+    early = Change(INSTALLMENT, 1, versions.of_read(None, last + versions.SETTLED), {"description": "early"})
+    late = Change(INSTALLMENT, 1, versions.of_read(None, last + versions.SETTLED + 1), {"description": "late"})
+
+    assert folded(data.draw(st.permutations([*changes, early]))).cells["description"] == truth(changes)["description"]
+    assert folded(data.draw(st.permutations([*changes, early, late]))).cells["description"] == "late"
+
+
+@given(st.data())
+def test_a_row_holds_all_of_a_record(data: st.DataObject) -> None:
+    changes = changes_of(data.draw(histories()))
+    record = folded(shuffled(data.draw, [*changes, *data.draw(reads(changes))]))
+
+    loaded = load(DEAL, row(DEAL, record))
+
+    assert loaded.versions == record.versions
+    assert {cell: value for cell, value in loaded.cells.items() if cell in record.cells} == record.cells
+    assert loaded.revision == record.revision + 1
+
+
+@given(st.data())
+def test_folding_in_portions_through_rows_is_the_same(data: st.DataObject) -> None:
+    changes = shuffled(data.draw, changes_of(data.draw(histories())))
+    record = Record()
+    for change in changes:
+        fold(record, change)
+        record = load(DEAL, row(DEAL, record))
+
+    assert {name: record.cells[name] for name in truth(changes)} == truth(changes)
+
+
+@given(st.data())
+def test_versions_of_one_record_are_a_total_order(data: st.DataObject) -> None:
+    changes = changes_of(data.draw(histories()))
+    found = [change.version for change in [*changes, *data.draw(reads(changes))]]
+    for one in found:
+        for other in found:
+            assert (one == other) + versions.newer(one, other) + versions.newer(other, one) == 1
+            for third in found:
+                if versions.newer(one, other) and versions.newer(other, third):
+                    assert versions.newer(one, third)
+
+
+@given(st.data())
+def test_history_is_the_same_whatever_the_order_and_whoever_reads(data: st.DataObject) -> None:
+    changes = changes_of(data.draw(histories(partial=False)))
+    expected = retell(changes, {})
+
+    told = retell(shuffled(data.draw, [*changes, *data.draw(reads(changes))]), {})
+
+    of_events = [change for change in told if change.field not in (*REST_CELLS, *V1_CELLS)]
+    assert of_events == [change for change in expected if change.field not in V1_CELLS]
+
+
+@given(st.data())
+def test_history_leads_from_value_to_value(data: st.DataObject) -> None:
+    changes = changes_of(data.draw(histories()))
+    told = retell(changes, {})
+
+    for name in EVENT_CELLS:
+        of_field = [change for change in told if change.field == name]
+        assert all(change.old != change.new for change in of_field)
+        assert all(one.new == other.old for one, other in pairwise(of_field))
+        if of_field:
+            assert of_field[-1].new == truth(changes)[name]
+
+
+@given(st.data())
+def test_in_order_folding_tells_the_same_history_as_telling_it_at_once(data: st.DataObject) -> None:
+    changes = sorted(changes_of(data.draw(histories())), key=lambda change: change.version)
+    record, diffs = Record(), []
+    for change in changes:
+        result = fold(record, change)
+        assert not result.disturbs
+        diffs += [(diff.cell, diff.old, diff.new) for diff in result.diffs if diff.cell not in {"update_time", "is_deleted"}]
+
+    assert diffs == [(change.field, change.old, change.new) for change in retell(changes, {})]
