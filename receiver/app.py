@@ -36,7 +36,11 @@ class Door:
     async def __call__(self, request: web.BaseRequest) -> web.Response:
         self._open += 1
         try:
-            response = await self._answer(request)
+            path = request.raw_path.partition("?")[0]
+            if request.method == hdrs.METH_POST and path.startswith(_WEBHOOKS):
+                response = await self._webhook.answer(request, path[len(_WEBHOOKS) :].removesuffix("/"))
+            else:
+                response = self._answer(request.method, path)
         finally:
             self._open -= 1
             if not self._open:
@@ -53,22 +57,13 @@ class Door:
             async with asyncio.timeout(within):
                 await self._none_open.wait()
 
-    async def _answer(self, request: web.BaseRequest) -> web.Response:
-        path = request.raw_path.partition("?")[0]
-        if path.startswith(_WEBHOOKS):
-            company = path[len(_WEBHOOKS) :].removesuffix("/")
-            if request.method == hdrs.METH_POST:
-                return await self._webhook.answer(request, company)
-            return _probed(request.method)
-        response = answer(path, self._checks, self._metrics) if request.method in _READ_METHODS else None
+    def _answer(self, method: str, path: str) -> web.Response:
+        if path.startswith(_WEBHOOKS):  # Pipedrive looks whether the address answers when a subscription is made
+            if method in _READ_METHODS:
+                return web.Response()
+            return web.Response(status=405, headers={hdrs.ALLOW: "GET, HEAD, POST"})
+        response = answer(path, self._checks, self._metrics) if method in _READ_METHODS else None
         return web.Response(status=404) if response is None else response
-
-
-def _probed(method: str) -> web.Response:
-    """Pipedrive looks whether the address answers when a subscription is made."""
-    if method in _READ_METHODS:
-        return web.Response()
-    return web.Response(status=405, headers={hdrs.ALLOW: "GET, HEAD, POST"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ gather, and each confirm releases the next bundle. There is no timer: a lone eve
 """
 
 import asyncio
+from collections.abc import Awaitable
 from functools import lru_cache
 from typing import Final
 
@@ -52,8 +53,8 @@ class Outlet:
     def start(self) -> None:
         self._ways.start()
 
-    async def put(self, envelope: Envelope) -> None:
-        """Return once the envelope is durable. Raise NotNow when it is not, or may not be."""
+    def put(self, envelope: Envelope) -> Awaitable[None]:
+        """Take the envelope; await the result until it is durable. Both raise NotNow when it is not, or may not be."""
         size = len(envelope.body) + _FRAMING
         if self._closing:
             raise QueueUnavailable("the receiver is stopping")
@@ -66,7 +67,7 @@ class Outlet:
         )
         self._gathering.add(lane, (envelope, durable), size)
         self._release_soon()
-        await durable
+        return durable
 
     async def close(self, deadline: float) -> None:
         """Take nothing more, wait at most `deadline` seconds for what is waiting, then close both ways.

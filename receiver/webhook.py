@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 import structlog
-from aiohttp import ClientPayloadError, StreamReader, hdrs, web
+from aiohttp import ClientPayloadError, hdrs, web
 
 from runtime.metrics import ACK_SECONDS, BODY_BYTES, RECEIVED, REFUSED_LARGE, SECRET_USED, Metrics
 from schema.credentials import header, parse_company, verify
@@ -19,6 +19,8 @@ _log = structlog.stdlib.get_logger(__name__)
 
 _COMPANIES_REMEMBERED: Final = 4096
 _CURRENT: Final = "current"
+_DURABLE: Final = 200
+_HEADERS: Final = {401: {hdrs.WWW_AUTHENTICATE: 'Basic realm="pipemirror"'}, 503: {hdrs.RETRY_AFTER: "1"}}
 
 Clock = Callable[[], int]
 """Microseconds since 1970."""
@@ -26,6 +28,10 @@ Clock = Callable[[], int]
 
 def wall_clock() -> int:
     return time.time_ns() // 1000
+
+
+class _TooLargeError(Exception):
+    """The body exceeds the limit."""
 
 
 class Sender(NamedTuple):
@@ -66,36 +72,55 @@ class Webhook:
         started = time.perf_counter()
         sender = self._sender(company)
         if sender is None or not self._authentic(sender, request.headers.get(hdrs.AUTHORIZATION, "")):
-            response = web.Response(status=401, headers={hdrs.WWW_AUTHENTICATE: 'Basic realm="pipemirror"'})
+            status = 401
         else:
-            response = await self._receive(request, sender.company_id)
-        self._metrics.count(RECEIVED, str(response.status))
-        if response.status == 200:  # noqa: PLR2004 - the HTTP status of that number
+            status = await self._receive(request, sender.company_id)
+        self._metrics.count(RECEIVED, str(status))
+        if status == _DURABLE:
             self._metrics.observe(ACK_SECONDS, time.perf_counter() - started)
-        return response
+        return web.Response(status=status, headers=_HEADERS.get(status))
 
-    async def _receive(self, request: web.BaseRequest, company_id: int) -> web.Response:
-        if (request.content_length or 0) > self._max_body_bytes:
-            return self._too_large(company_id)
-        await _continue_if_expected(request)
+    async def _receive(self, request: web.BaseRequest, company_id: int) -> int:
+        """Take the body and make it durable; the HTTP status that says how that went."""
         try:
-            body = await self._read(request.content)
-        except TimeoutError:
-            return web.Response(status=408)
-        except (ConnectionError, ClientPayloadError):
-            return web.Response(status=400)  # to nobody: the sender is gone before its body was complete
-        if body is None:
-            return self._too_large(company_id)
-        return await self._store(company_id, body)
-
-    async def _store(self, company_id: int, body: bytes) -> web.Response:
-        self._metrics.observe(BODY_BYTES, len(body))
-        try:
+            body = self._at_hand(request) or await self._read(request)
+            self._metrics.observe(BODY_BYTES, len(body))
             await self._put(Envelope(company_id, self._clock(), body))
         except NotNow as problem:
             _log.warning("refused", code=problem.code, reason=problem.reason, company_id=company_id)
-            return web.Response(status=503, headers={hdrs.RETRY_AFTER: "1"})
-        return web.Response()
+            return 503
+        except _TooLargeError:
+            self._metrics.count(REFUSED_LARGE)
+            _log.error("refused_large", company_id=company_id, limit_bytes=self._max_body_bytes)
+            return 413
+        except TimeoutError:
+            return 408
+        except (ConnectionError, ClientPayloadError):
+            return 400  # to nobody: the sender left before its body was complete
+        return _DURABLE
+
+    def _at_hand(self, request: web.BaseRequest) -> bytes:
+        """The body if it has arrived with its headers, as most have: then nothing is to be waited for. Else empty."""
+        content = request.content
+        if not content.is_eof() or not 0 < content.total_bytes <= self._max_body_bytes:
+            return b""
+        return content.read_nowait()
+
+    async def _read(self, request: web.BaseRequest) -> bytes:
+        """The body as it arrives. Raise _TooLargeError as soon as it is, or says it will be."""
+        if (request.content_length or 0) > self._max_body_bytes:
+            raise _TooLargeError
+        if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
+            # Only now: a sender that asks first is spared the upload that would have been refused.
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        chunks, size = [], 0
+        async with asyncio.timeout(self._body_within):
+            while chunk := await request.content.readany():
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > self._max_body_bytes:
+                    raise _TooLargeError
+        return b"".join(chunks)
 
     def _derive_sender(self, company: str) -> Sender | None:
         company_id = parse_company(company)
@@ -112,29 +137,3 @@ class Webhook:
             return False
         self._metrics.count(SECRET_USED, f"old-{index}" if index else _CURRENT)
         return True
-
-    async def _read(self, content: StreamReader) -> bytes | None:
-        """The whole body; None as soon as it exceeds the limit. Most bodies have arrived with their headers."""
-        body = await content.readany() if content.total_bytes else b""
-        if content.at_eof():
-            return body if len(body) <= self._max_body_bytes else None
-        chunks, size = [body], len(body)
-        async with asyncio.timeout(self._body_within):
-            while size <= self._max_body_bytes:
-                chunk = await content.readany()
-                if not chunk:
-                    return b"".join(chunks)
-                chunks.append(chunk)
-                size += len(chunk)
-        return None
-
-    def _too_large(self, company_id: int) -> web.Response:
-        self._metrics.count(REFUSED_LARGE)
-        _log.error("refused_large", company_id=company_id, limit_bytes=self._max_body_bytes)
-        return web.Response(status=413)
-
-
-async def _continue_if_expected(request: web.BaseRequest) -> None:
-    # Only now: a sender that asks first is spared the upload that would have been refused.
-    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")

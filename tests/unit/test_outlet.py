@@ -89,7 +89,10 @@ class Bench:
         self.puts: list[asyncio.Task[None]] = []
 
     def put(self, body: bytes = b"{}", company_id: int = 1) -> asyncio.Task[None]:
-        task = asyncio.create_task(self.outlet.put(Envelope(company_id, 0, body)))
+        async def put() -> None:
+            await self.outlet.put(Envelope(company_id, 0, body))
+
+        task = asyncio.create_task(put())
         self.puts.append(task)
         return task
 
