@@ -162,14 +162,15 @@ class Company:
 
     def merge(self, entity: str, loser: Id, winner: Id) -> list[Event]:
         """The loser's delete and the winner's change, in either order."""
-        correlation = self.draw.uuid()
+        correlation, lost = self.draw.uuid(), self.live[entity][loser]
+        inherited = _inherited(self.live[entity][winner], lost)
         self.merged[entity][loser] = winner
-        lost = self.live[entity][loser]
-        gone = self.delete(entity, loser, merged_to=winner, correlation_id=correlation)
-        won = self.set(
-            entity, winner, _inherited(self.live[entity][winner], lost), loser=lost, correlation_id=correlation
-        )
-        return [gone, won] if self.draw.chance(0.5) else [won, gone]
+        happen: list[Callable[[], Event]] = [
+            lambda: self.delete(entity, loser, merged_to=winner, correlation_id=correlation),
+            lambda: self.set(entity, winner, inherited, loser=lost, correlation_id=correlation),
+        ]
+        self.rng.shuffle(happen)
+        return [one() for one in happen]
 
     def _new_id(self, entity: str) -> Id:
         if entity == "lead":

@@ -42,13 +42,17 @@ class Receiver:
         status = self.answer(len(self.bodies), told)
         return web.Response(status=status, headers={"location": "/elsewhere"} if status // 100 == 3 else {})
 
+    async def welcome(self, _request: web.Request) -> web.Response:
+        """Where redirects lead: a follower would take this for success."""
+        return web.Response()
+
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[tuple[Receiver, str]]:
     stub = Receiver()
     app = web.Application()
     app.router.add_post("/webhooks/7", stub.take)
-    app.router.add_route("*", "/elsewhere", stub.take)
+    app.router.add_route("*", "/elsewhere", stub.welcome)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -79,7 +79,7 @@ def events() -> list[Event]:
     ticks = count(START, 400_000)
     company = Company(random.Random(1), 7, lambda: next(ticks))
     created = company.announce()[-1]
-    return [created, company.set(created.entity, created.id, {"title": "a"}), *company.merge("person", 1, 2)]
+    return [created, company.set(created.entity, created.id, {"title": "a"})]
 
 
 def test_a_lost_event_unsettles_its_record_until_a_later_one_arrives(events: list[Event]) -> None:
@@ -99,6 +99,17 @@ def test_an_earlier_event_does_not_make_up_for_a_later_one(events: list[Event]) 
     assert ledger.unsettled() == {(first.entity, first.id)}
 
 
+def test_a_lost_delete_is_not_made_up_for_by_the_change_of_the_same_instant() -> None:
+    ticks = count(START, 400_000)
+    company = Company(random.Random(1), 7, lambda: next(ticks), same_instant=1.0)
+    changed, gone = company.set("deal", 1, {"title": "a"}), company.delete("deal", 1, again=True)
+    ledger = Ledger()
+    ledger.acked(changed)
+    ledger.lose(gone, "dropped")
+    assert changed.at == gone.at
+    assert ledger.unsettled() == {("deal", 1)}
+
+
 def test_where_events_tell_only_changes_nothing_makes_up_for_a_lost_one(events: list[Event]) -> None:
     first, second, *_ = events
     ledger = Ledger(whole_states=False)
@@ -107,7 +118,10 @@ def test_where_events_tell_only_changes_nothing_makes_up_for_a_lost_one(events: 
     assert ledger.unsettled() == {(first.entity, first.id)}
 
 
-def test_a_lost_merge_unsettles_the_loser_too(events: list[Event]) -> None:
+@pytest.mark.parametrize("seed", range(6))
+def test_a_lost_merge_unsettles_the_loser_too_whichever_of_both_happened_first(seed: int) -> None:
+    ticks = count(START, 400_000)
+    events = Company(random.Random(seed), 7, lambda: next(ticks), deals=5).merge("person", 1, 2)
     won = next(event for event in events if event.loser is not None)
     gone = next(event for event in events if event.merged_to is not None)
     ledger = Ledger()
