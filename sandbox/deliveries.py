@@ -28,14 +28,16 @@ _OK: Final = range(200, 300)
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How time passes, for tests and demos.
+    """How fast, for tests and demos.
 
     clock_scale  stretches or shrinks the waits before retries, bans and the deletion, not the timeout of an attempt
     timeout      seconds
+    concurrency  POSTs under way at once
     """
 
     clock_scale: float = 1.0
     timeout: float = TIMEOUT
+    concurrency: int = 32
     sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
     clock: Callable[[], float] = time.monotonic
 
@@ -62,7 +64,7 @@ class _Delivery:
 
 
 class Deliveries:
-    """One webhook's deliveries. `send` waits while `concurrency` POSTs are under way; retries wait on the side."""
+    """One webhook's deliveries. `send` waits while as many POSTs are under way as may be; retries wait on the side."""
 
     def __init__(
         self,
@@ -74,14 +76,13 @@ class Deliveries:
         rng: random.Random,
         mischief: Mischief | None = None,
         pace: Pace | None = None,
-        concurrency: int = 32,
     ) -> None:
         self._session, self._account = session, account
         self._url, self._headers = endpoint.url, endpoint.headers
         self._rng, self._mischief, self._pace = rng, mischief or Mischief(), pace or Pace()
         self.ledger = ledger
         self.subscription = Subscription(self._pace.clock(), self._pace.clock_scale)
-        self._slots = asyncio.Semaphore(concurrency)
+        self._slots = asyncio.Semaphore(self._pace.concurrency)
         self._held_back: list[_Delivery] = []
         self._under_way: set[asyncio.Task[None]] = set()
 
@@ -107,6 +108,12 @@ class Deliveries:
         while self._under_way:
             await asyncio.gather(*self._under_way)
 
+    async def close(self) -> None:
+        """Give up what is under way; nothing, after `drain`."""
+        for task in self._under_way:
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+
     def _version(self, event: Event) -> Version | None:
         told = versions(event.entity) & self._mischief.versions
         if len(told) > 1:
@@ -120,7 +127,12 @@ class Deliveries:
         await self._slots.acquire()
         task = asyncio.create_task(self._deliver(delivery))
         self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(self._landed)
+
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        """One that crashed stays, for `drain` to raise what it crashed of."""
+        if task.cancelled() or task.exception() is None:
+            self._under_way.discard(task)
 
     async def _deliver(self, delivery: _Delivery) -> None:
         """The first attempt holds the slot taken by `_release`; each retry takes its own."""

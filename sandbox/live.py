@@ -33,35 +33,33 @@ async def run(
     mischief: Mischief | None = None,
     pace: Pace | None = None,
     announce: bool = True,
-    concurrency: int = 32,
     counters: Counters | None = None,
 ) -> Outcome:
     """Change the company at `rate` events/s until `stop`, then wait for the last retry.
+
+    That takes 183 s times `clock_scale` and four timeouts at most.
 
     rng       of the mischief, seeded; not the company's own, so that its history is the same under any mischief
     announce  first tell of every record there is, as fast as the receiver takes it; else a backfill has to find them
     counters  counted into, for a caller who shows them meanwhile
     """
-    mischief = mischief or Mischief()
+    mischief, pace = mischief or Mischief(), pace or Pace()
     ledger = Ledger(counters, whole_states=company.account.lists_empty_fields)
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=concurrency)) as session:
-        deliveries = Deliveries(
-            *(session, Endpoint(url, user, password), company.account, ledger),
-            rng=rng,
-            mischief=mischief,
-            pace=pace,
-            concurrency=concurrency,
-        )
-        if announce:
-            for event in company.announce():
+    endpoint = Endpoint(url, user, password)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=pace.concurrency)) as session:
+        deliveries = Deliveries(session, endpoint, company.account, ledger, rng=rng, mischief=mischief, pace=pace)
+        try:
+            for event in company.announce() if announce else ():
                 await deliveries.send(event)
-        await _live(company, deliveries, rate, stop)
-        await deliveries.drain()
+            await _live(company, deliveries, rate, stop)
+            await deliveries.drain()
+        finally:
+            await deliveries.close()
     return Outcome(ledger, company.snapshot(mischief.versions, ledger.unsettled()))
 
 
 async def _live(company: Company, deliveries: Deliveries, rate: float, stop: asyncio.Event) -> None:
-    """A receiver slower than `rate` slows the company down; what was missed is not made up for in a burst."""
+    """A receiver slower than `rate` slows the company down; of what was missed at most one second is made up for."""
     clock = asyncio.get_running_loop().time
     due = clock()
     while not stop.is_set():

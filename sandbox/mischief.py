@@ -7,20 +7,18 @@ from sandbox.events import Version
 
 @dataclass(frozen=True, slots=True)
 class Mischief:
-    """Shares are between 0 and 1.
+    """Shares are between 0 and 1. Events of one instant are no matter of delivery: see `Company(same_instant=...)`.
 
-    duplicates    share of deliveries sent twice
-    reorder       how many events may overtake one another; 0 keeps their order as far as concurrency does
-    drops         share of events that are never sent
-    v1            share of events told in v1, where the entity has both versions
-    same_instant  share of creates and deletes that share their instant with a change (an argument of `Company`)
+    duplicates  share of deliveries sent twice
+    reorder     how many events may overtake one another; 0 keeps their order as far as concurrency does
+    drops       share of events that are never sent
+    v1          share of events told in v1, where the entity has both versions
     """
 
     duplicates: float = 0.0
     reorder: int = 0
     drops: float = 0.0
     v1: float = 0.0
-    same_instant: float = 0.0
 
     @property
     def versions(self) -> frozenset[Version]:

@@ -7,6 +7,8 @@ from sandbox.events import Account, Event
 from sandbox.fields import ADDRESS_PARTS
 from sandbox.shelf import Record
 
+Names = Mapping[str, str | None]
+
 _RENAMED: Final[Mapping[str, Mapping[str, str]]] = {
     "deal": {"owner_id": "user_id", "is_deleted": "deleted", "label_ids": "label"},
     "person": {"emails": "email", "phones": "phone"},
@@ -28,6 +30,31 @@ _LEFT_OUT: Final[Mapping[str, frozenset[str]]] = {
     "stage": _FLAGGED,
 }
 """v1 has no such key; `is_deleted` is told as its opposite, `active_flag` (`active` of a pipeline)."""
+_NEXT_ACTIVITY: Final = ("next_activity_date", "next_activity_time", "last_activity_date")
+_UNUSED: Final[Mapping[str, tuple[str, ...]]] = {
+    "deal": (
+        *_NEXT_ACTIVITY,
+        *("next_activity_subject", "next_activity_type", "next_activity_duration", "next_activity_note", "rotten_time"),
+        *("last_activity", "next_activity"),
+    ),
+    "person": (*_NEXT_ACTIVITY, "delete_time"),
+    "organization": (*_NEXT_ACTIVITY, "delete_time", "category_id"),
+    "activity": (
+        *("calendar_sync_include_context", "is_recurring", "last_notification_time", "last_notification_user_id"),
+        *("lead", "lead_title", "notification_language_id", "original_start_time", "project_title", "rec_rule"),
+        *(
+            "rec_rule_extension",
+            "rec_master_activity_id",
+            "reference_id",
+            "reference_type",
+            "series",
+            "source_timezone",
+        ),
+    ),
+    "product": ("files_count",),
+}
+"""Keys of v1 that REST v2 has no column for, told as null: features that this company does not use."""
+
 _TIMES: Final = frozenset(("created", "modified", "last_login"))
 _CLOCKS: Final = frozenset(("due_time", "duration"))
 _EMPTY_AS_TEXT: Final = frozenset(("due_time", "duration", "marked_as_done_time"))
@@ -61,34 +88,6 @@ def _value(column: str, value: Any) -> Any:
 def _bare(time: str | None) -> str | None:
     """Times are in UTC and come without a zone."""
     return time and time[:19].replace("T", " ")
-
-
-Names = Mapping[str, str | None]
-
-_NEXT_ACTIVITY: Final = ("next_activity_date", "next_activity_time", "last_activity_date")
-_UNUSED: Final[Mapping[str, tuple[str, ...]]] = {
-    "deal": (
-        *_NEXT_ACTIVITY,
-        *("next_activity_subject", "next_activity_type", "next_activity_duration", "next_activity_note", "rotten_time"),
-        *("last_activity", "next_activity"),
-    ),
-    "person": (*_NEXT_ACTIVITY, "delete_time"),
-    "organization": (*_NEXT_ACTIVITY, "delete_time", "category_id"),
-    "activity": (
-        *("calendar_sync_include_context", "is_recurring", "last_notification_time", "last_notification_user_id"),
-        *("lead", "lead_title", "notification_language_id", "original_start_time", "project_title", "rec_rule"),
-        *(
-            "rec_rule_extension",
-            "rec_master_activity_id",
-            "reference_id",
-            "reference_type",
-            "series",
-            "source_timezone",
-        ),
-    ),
-    "product": ("files_count",),
-}
-"""Keys of v1 that REST v2 has no column for, told as null: features that this company does not use."""
 
 
 def _nothing(_record: Record, _names: Names) -> Record:

@@ -81,7 +81,7 @@ class Sleeps:
         await asyncio.sleep(0)
 
     def pace(self, **options: Any) -> Pace:
-        return Pace(sleep=self.sleep, clock=lambda: self.now, **options)
+        return Pace(sleep=self.sleep, clock=lambda: self.now, concurrency=1, **options)
 
 
 async def deliver(
@@ -91,7 +91,6 @@ async def deliver(
     *,
     mischief: Mischief | None = None,
     pace: Pace | None = None,
-    concurrency: int = 1,
 ) -> Deliveries:
     """Deliver the first `count` announced events."""
     async with aiohttp.ClientSession() as session:
@@ -99,8 +98,7 @@ async def deliver(
             *(session, Endpoint(url, "7", "secret ü"), company.account, Ledger()),
             rng=random.Random(1),
             mischief=mischief,
-            pace=pace,
-            concurrency=concurrency,
+            pace=pace or Pace(concurrency=1),
         )
         async with asyncio.timeout(WAIT):
             for event in company.announce()[:count]:
@@ -176,12 +174,11 @@ async def test_ten_failed_first_attempts_ban_the_webhook_and_its_events_are_lost
     company = new_company()
     events = company.announce()
     async with aiohttp.ClientSession() as session, asyncio.timeout(WAIT):
-        pace = Pace(sleep=sleep, clock=lambda: 0.0)
+        pace = Pace(sleep=sleep, clock=lambda: 0.0, concurrency=1)
         deliveries = Deliveries(
             *(session, Endpoint(url, "7", "secret ü"), company.account, Ledger()),
             rng=random.Random(1),
             pace=pace,
-            concurrency=1,
         )
         for event in [event for event in events if event.entity != "activity_type"][:15]:
             await deliveries.send(event)
@@ -221,7 +218,7 @@ async def test_what_is_dropped_is_booked(receiver: tuple[Receiver, str]) -> None
 async def test_a_share_of_events_is_told_in_v1(receiver: tuple[Receiver, str]) -> None:
     """Leads only ever come in v2, activity types only in v1."""
     stub, url = receiver
-    await deliver(url, new_company(), 100, mischief=Mischief(v1=0.5), concurrency=8)
+    await deliver(url, new_company(), 100, mischief=Mischief(v1=0.5), pace=Pace(concurrency=8))
     v1 = [told["event"].partition(".")[2] for told in stub.bodies if "event" in told]
     v2 = [told["meta"]["entity"] for told in stub.bodies if "event" not in told]
     assert len(stub.bodies) == len(v1) + len(v2)
@@ -252,7 +249,7 @@ async def test_a_company_lives_at_its_rate_until_it_is_stopped_and_every_event_i
             rate=500,
             stop=stop,
             rng=random.Random(4),
-            mischief=Mischief(duplicates=0.1, reorder=5, drops=0.05, v1=0.3, same_instant=0.2),
+            mischief=Mischief(duplicates=0.1, reorder=5, drops=0.05, v1=0.3),
             pace=Pace(clock_scale=0.0001),
         )
     counters = outcome.ledger.counters
@@ -262,3 +259,42 @@ async def test_a_company_lives_at_its_rate_until_it_is_stopped_and_every_event_i
     assert counters.percentile(0.5) is not None
     assert outcome.truth.unsettled
     assert {told["event"].partition(".")[2] for told in stub.bodies if "event" in told} >= {"deal", "activity"}
+
+
+async def test_a_cancelled_run_leaves_nothing_behind(receiver: tuple[Receiver, str]) -> None:
+    stub, url = receiver
+    several = asyncio.Event()
+
+    def refuse(nth: int, _body: dict[str, Any]) -> int:
+        if nth > 5:
+            several.set()
+        return 500
+
+    stub.answer = refuse
+    running = asyncio.create_task(
+        run(new_company(), url, "7", "secret", rate=100, stop=asyncio.Event(), rng=random.Random(1))
+    )
+    async with asyncio.timeout(WAIT):
+        await several.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert not [task for task in asyncio.all_tasks() if "Deliveries" in repr(task.get_coro())]
+
+
+async def test_a_crash_of_a_delivery_is_raised_and_not_lost(receiver: tuple[Receiver, str]) -> None:
+    _, url = receiver
+
+    async def broken(_seconds: float) -> None:
+        raise ZeroDivisionError
+
+    company, stop = new_company(), asyncio.Event()
+    stop.set()
+    with pytest.raises(ZeroDivisionError):
+        await run(
+            *(company, url.replace("webhooks", "nowhere"), "7", "secret"),
+            rate=100,
+            stop=stop,
+            rng=random.Random(1),
+            pace=Pace(sleep=broken),
+        )
