@@ -118,12 +118,14 @@ def note_of(data_dir: Path) -> Path:
 
 
 def _account() -> Account | None:
-    if os.geteuid() != 0:
-        return None
+    """Some user that has a name, because initdb insists on one; none is ever created."""
     try:
+        if os.geteuid() != 0:
+            pwd.getpwuid(os.geteuid())
+            return None
         nobody = pwd.getpwnam("nobody")
-    except KeyError:
-        raise Misconfigured("Postgres refuses to run as root and there is no user `nobody`; set DATABASE_URL") from None
+    except KeyError as unknown:
+        raise Misconfigured(f"DATABASE_URL: cannot run Postgres here ({unknown.args[0]}); name one") from None
     return Account(nobody.pw_uid, nobody.pw_gid)
 
 

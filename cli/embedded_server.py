@@ -26,6 +26,7 @@ _SETTINGS: Final = {
     "unix_socket_permissions": "0700",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    "log_error_verbosity": "terse",  # the details of an error quote rows, which are people's data
 }
 _ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 _BUILTIN_LOCALES_SINCE: Final = 17
@@ -80,6 +81,7 @@ def ready(home: Home) -> Postmaster | None:
 
 def launch(home: Home, settings: Mapping[str, str], deadline: float) -> None:
     """Run the keeper, which runs Postgres. Returns once Postgres is under way; raises DatabaseUnavailable if not."""
+    home.log.touch(mode=0o600)
     # Nothing of an old server lives (the caller saw to it), but its pid may by now belong to another process of the
     # same account, for which Postgres would refuse to start.
     (home.data / "postmaster.pid").unlink(missing_ok=True)

@@ -60,6 +60,17 @@ async def apply(connection: Connection, company: Company, events: Sequence[Event
     return Applied(written, duplicates=len(events) - len(written))
 
 
+async def apply_again(connection: Connection, company: Company, event: Event) -> bool:
+    """Apply an event whether or not it was claimed before; False if the company is not active. Folding is idempotent."""
+    if await companies.hold(connection, company.id) != ACTIVE:
+        return False
+    claimed = await journal.claim(connection, company.id, [event], applied=True)
+    if not claimed:
+        await journal.mark_applied(connection, company.id, event)
+    await write(connection, company, event.changes)
+    return True
+
+
 async def write(connection: Connection, company: Company, changes: Iterable[Change]) -> None:
     """Fold changes of any source into the tables, within the caller's transaction."""
     told = _Told()

@@ -1,0 +1,5 @@
+"""`python -m cli`, the same as `pipemirror`."""
+
+from cli.main import main
+
+main()

@@ -1,0 +1,204 @@
+"""`pipemirror demo`: a made-up company, a receiver, a worker and a Postgres in one process, and a proof at the end."""
+
+import asyncio
+import random
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.live import Live
+
+from cli import embedded, roles
+from cli.scoreboard import Reading, Scoreboard
+from runtime.metrics import EVENTS, Metrics
+from runtime.settings import Settings, signing_secrets
+from runtime.shutdown import stop_requested
+from sandbox.cloud import Company, Truth
+from sandbox.compare import differences
+from sandbox.ledger import Counters
+from sandbox.live import Outcome
+from sandbox.live import run as run_company
+from sandbox.mischief import Mischief
+from schema.credentials import derive
+from schema.ddl import quoted, raw_schema
+from schema.entities import ENTITIES
+from store import status
+from store.companies import find
+from store.database import Connection, Pool, create_pool
+from worker import app as worker
+from worker.migrate import migrate
+
+COMPANY_ID = 1_234_567
+CATCH_UP_SECONDS = 60.0
+SHOWN_DIFFERENCES = 20
+
+_FIRST_QUERY = "select id, title, status, value, currency from pipedrive_raw.deals order by _synced_at desc limit 10;"
+
+_MISCHIEF = Mischief(duplicates=0.02, reorder=4, v1=0.0)
+"""A little of what really happens: some events twice, some overtaken."""
+
+_READING = """
+SELECT count(*) AS events,
+       percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY extract(epoch FROM applied_at - occurred_at)::float8)
+           FILTER (WHERE applied_at > now() - interval '1 minute') AS lag,
+       (SELECT count(*) FROM pipemirror.dead_letters) AS dead_letters
+FROM pipemirror.events
+"""
+
+
+async def demo(data_dir: Path, *, seconds: float | None, rate: float, deals: int) -> bool:
+    """Run until `seconds` are over or it is interrupted; whether the mirror then equals the company."""
+    home = data_dir / "demo"
+    # Each demo begins with an empty mirror: the company it mirrors is a new one, too.
+    await asyncio.to_thread(embedded.discard, home)
+    server = await asyncio.to_thread(embedded.start, home)
+    try:
+        typer.echo(f"Look at it while it runs:\n\n  {server.psql}\n\n  {_FIRST_QUERY}\n")
+        with stop_requested() as stop:
+            if seconds is not None:
+                asyncio.get_running_loop().call_later(seconds, stop.set)
+            return await _mirror(home, server.dsn, stop, rate=rate, deals=deals)
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def _mirror(home: Path, dsn: str, stop: asyncio.Event, *, rate: float, deals: int) -> bool:
+    settings = Settings(data_dir=home, database_url=None, amqp_url=None)
+    process = roles.Process(settings, asyncio.Event())
+    counters = Counters()
+    board = Scoreboard(counters)
+    async with AsyncExitStack() as stack:
+        await migrate(dsn)
+        pool = await create_pool(dsn, size=2, application="pipemirror demo")
+        stack.push_async_callback(pool.close)
+        subscription = await stack.enter_async_context(roles.subscribed(process))
+        receiver = await stack.enter_async_context(roles.receiving(process, subscription, port=0))
+        options = roles.worker_options(settings, dsn)
+        await stack.enter_async_context(_running(worker.work(
+            options, subscription, process.metrics, process.checks, process.stop
+        ), process.stop))  # fmt: skip
+        await stack.enter_async_context(_watching(pool, process.metrics, board))
+        outcome = await _live(settings, receiver.port, counters, stop, rate=rate, deals=deals)
+        lines = await _compare_when_caught_up(pool, outcome.truth)
+        return await _verdict(pool, outcome, lines)
+
+
+async def _live(
+    settings: Settings, port: int, counters: Counters, stop: asyncio.Event, *, rate: float, deals: int
+) -> Outcome:
+    rng = random.Random(time.time_ns())  # noqa: S311 - a made-up company, not a secret
+    company = Company(rng, COMPANY_ID, lambda: time.time_ns() // 1_000, deals=deals)
+    return await run_company(
+        company,
+        f"http://127.0.0.1:{port}/webhooks/{COMPANY_ID}",
+        str(COMPANY_ID),
+        derive(signing_secrets(settings)[0], COMPANY_ID),
+        rate=rate,
+        stop=stop,
+        rng=rng,
+        mischief=_MISCHIEF,
+        counters=counters,
+    )
+
+
+async def _compare_when_caught_up(pool: Pool, truth: Truth) -> list[str]:
+    """The differences that remain once the queue had time to empty."""
+    deadline = time.monotonic() + CATCH_UP_SECONDS
+    while True:
+        async with pool.acquire() as connection:
+            lines = differences(truth, await _mirrored(connection))
+        if not lines or time.monotonic() > deadline:
+            return lines
+        await asyncio.sleep(0.25)
+
+
+async def _mirrored(connection: Connection) -> dict[str, dict[Any, Any]]:
+    company = await find(connection, COMPANY_ID)
+    if company is None:
+        return {}
+    schema = quoted(raw_schema(company.slug))
+    found: dict[str, dict[Any, Any]] = {}
+    for entity in ENTITIES:
+        rows = await connection.fetch(f"SELECT id, to_jsonb(row) AS row FROM {schema}.{quoted(entity.plural)} AS row")
+        found[entity.name] = {row["id"]: row["row"] for row in rows}
+    return found
+
+
+async def _verdict(pool: Pool, outcome: Outcome, lines: list[str]) -> bool:
+    async with pool.acquire() as connection:
+        events = await connection.fetchval("SELECT count(*) FROM pipemirror.events")
+    truth = outcome.truth
+    records = sum(len(truth.live[entity]) + len(truth.deleted[entity]) for entity in truth.carried)
+    if lines:
+        typer.echo(f"mirror differs from sandbox: {len(lines)} differences")
+        for line in lines[:SHOWN_DIFFERENCES]:
+            typer.echo(f"  {line}")
+        return False
+    typer.echo(f"mirror equals sandbox: {records} records, {events} events")
+    return True
+
+
+@asynccontextmanager
+async def _running(work: Any, stop: asyncio.Event) -> AsyncIterator[None]:
+    """The worker beside us. If it ends by itself, so do we, with its reason."""
+    running = asyncio.ensure_future(work)
+    owner = asyncio.current_task()
+
+    def ended(task: "asyncio.Future[None]") -> None:
+        if not task.cancelled() and task.exception() is not None and owner is not None:
+            owner.cancel()
+
+    running.add_done_callback(ended)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if running.done():
+            await running
+        raise
+    finally:
+        stop.set()
+        with suppress(Exception):
+            await running
+
+
+@asynccontextmanager
+async def _watching(pool: Pool, metrics: Metrics, board: Scoreboard) -> AsyncIterator[None]:
+    """The live view on a terminal, else a line every few seconds."""
+    live = Live(board.render(), refresh_per_second=4, transient=False) if sys.stdout.isatty() else None
+    watching = asyncio.ensure_future(_watch(pool, metrics, board, live))
+    if live is not None:
+        live.start()
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        if live is not None:
+            live.stop()
+
+
+async def _watch(pool: Pool, metrics: Metrics, board: Scoreboard, live: Live | None) -> None:
+    count = 0
+    while True:
+        await asyncio.sleep(0.5)
+        async with pool.acquire() as connection:
+            board.add(await _read(connection, metrics))
+        count += 1
+        if live is not None:
+            live.update(board.render())
+        elif count % 6 == 0:
+            typer.echo(board.line())
+
+
+async def _read(connection: Connection, metrics: Metrics) -> Reading:
+    company = await find(connection, COMPANY_ID)
+    rows = await status.rows(connection, company.slug) if company else {}
+    row = await connection.fetchrow(_READING)
+    assert row is not None  # an aggregate always has a row
+    lag = row["lag"] or (None, None)
+    duplicates = int(metrics.value(EVENTS, "duplicate") or 0)
+    return Reading(time.monotonic(), rows, row["events"], lag[0], lag[1], duplicates, row["dead_letters"])

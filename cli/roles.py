@@ -1,0 +1,158 @@
+"""Composition: which parts make a receiver, which make a worker, from the settings."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from cli import embedded
+from receiver.app import Door, Receiver, serve
+from receiver.outlet import Outlet
+from receiver.ways import Ways
+from receiver.webhook import Webhook
+from runtime.amqp import AmqpPublisher, AmqpSubscription
+from runtime.health import Check, Condition
+from runtime.metrics import RECEIVER_METRICS, WORKER_METRICS, Metrics
+from runtime.settings import Settings, signing_secrets
+from runtime.spool import SpoolSubscription, SpoolWriter
+from runtime.transport import Subscription
+from schema import topology
+from schema.errors import Problem
+from worker import app as worker
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What the roles of one process share: one registry of metrics, one list of checks, one wish to stop."""
+
+    settings: Settings
+    stop: asyncio.Event
+    metrics: Metrics = field(default_factory=lambda: Metrics(RECEIVER_METRICS + WORKER_METRICS))
+    checks: list[Check] = field(default_factory=list)
+
+    @property
+    def spool(self) -> Path:
+        return self.settings.data_dir / "spool"
+
+
+@asynccontextmanager
+async def receiving(
+    process: Process, subscription: Subscription | None = None, *, port: int | None = None
+) -> AsyncIterator[Receiver]:
+    """A listening receiver, on RECEIVER_PORT unless `port` is given (0: a free one).
+
+    A spool `subscription` of the same process is woken by each commit.
+    """
+    settings, metrics = process.settings, process.metrics
+    secrets = signing_secrets(settings)
+    wake = subscription.wake if isinstance(subscription, SpoolSubscription) else _nobody
+    spool = SpoolWriter(process.spool, on_commit=wake, on_problem=_report)
+    await spool.start()
+    if settings.amqp_url is None:
+        ways = Ways(spool, metrics=metrics)
+    else:
+        await spool.adopt()
+        queues = topology.queues(settings.lanes)
+        broker = AmqpPublisher(settings.amqp_url.get_secret_value(), queues, on_problem=_report)
+        await broker.start()
+        ways = Ways(broker, spool, metrics=metrics, probe=broker.probe)
+    outlet = Outlet(ways, lanes=settings.lanes, metrics=metrics)
+    process.checks.append(outlet.conditions)
+    webhook = Webhook(outlet.put, secrets, max_body_bytes=settings.max_body_bytes, metrics=metrics)
+    door = Door(webhook, process.checks, metrics)
+    receiver = await serve(door, outlet, host=settings.receiver_host, port=settings.receiver_port if port is None else port)
+    try:
+        yield receiver
+    finally:
+        await receiver.stop()
+
+
+@asynccontextmanager
+async def subscribed(process: Process) -> AsyncIterator[Subscription]:
+    """The queue's consuming side: RabbitMQ where AMQP_URL says so, else the spool under DATA_DIR."""
+    settings = process.settings
+    subscription: AmqpSubscription | SpoolSubscription
+    if settings.amqp_url is None:
+        subscription = SpoolSubscription(process.spool, on_problem=_report)
+    else:
+        queues = topology.queues(settings.lanes)
+        subscription = AmqpSubscription(settings.amqp_url.get_secret_value(), queues, on_problem=_report)
+        broker = subscription
+        process.checks.append(lambda: _broker_conditions(broker))
+    await subscription.start()
+    try:
+        yield subscription
+    finally:
+        await subscription.close()
+
+
+@asynccontextmanager
+async def database(settings: Settings) -> AsyncIterator[str]:
+    """The DSN of DATABASE_URL, or of the embedded Postgres under DATA_DIR, which runs for as long."""
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    server = await asyncio.to_thread(embedded.start, settings.data_dir)
+    try:
+        yield server.dsn
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+def worker_options(settings: Settings, dsn: str) -> worker.Options:
+    return worker.Options(
+        database_url=dsn,
+        journal_days=settings.journal_days,
+        numbered_slugs=settings.pipedrive_client_id is not None,
+    )
+
+
+async def run_receiver(process: Process) -> None:
+    async with receiving(process) as receiver:
+        _log.info("listening", host=process.settings.receiver_host, port=receiver.port)
+        await process.stop.wait()
+
+
+async def run_worker(process: Process) -> None:
+    settings = process.settings
+    async with AsyncExitStack() as stack:
+        health = await worker.serve_health(
+            process.checks,
+            process.metrics,
+            port=settings.worker_metrics_port,
+            fixed="WORKER_METRICS_PORT" in settings.given,
+            note=settings.data_dir / "run" / "worker-metrics-port",
+        )
+        stack.push_async_callback(health.cleanup)
+        dsn = await stack.enter_async_context(database(settings))
+        subscription = await stack.enter_async_context(subscribed(process))
+        await worker.work(worker_options(settings, dsn), subscription, process.metrics, process.checks, process.stop)
+
+
+async def run_up(process: Process) -> None:
+    """Receiver and worker in one process, for one machine. The end of either ends both."""
+    settings = process.settings
+    async with AsyncExitStack() as stack:
+        dsn = await stack.enter_async_context(database(settings))
+        subscription = await stack.enter_async_context(subscribed(process))
+        receiver = await stack.enter_async_context(receiving(process, subscription))
+        _log.info("listening", host=settings.receiver_host, port=receiver.port)
+        await worker.work(worker_options(settings, dsn), subscription, process.metrics, process.checks, process.stop)
+
+
+def _broker_conditions(subscription: AmqpSubscription) -> tuple[Condition, ...]:
+    problem = subscription.problem
+    return () if problem is None else (Condition("queue_unavailable", problem),)
+
+
+def _report(problem: Problem) -> None:
+    _log.warning("problem", code=problem.code, reason=problem.reason)
+
+
+def _nobody() -> None:
+    """Nothing of this process waits for the spool."""

@@ -1,0 +1,78 @@
+"""The demo's live view: rows per entity, events per second, lag, duplicates, dead letters."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rich.console import Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from sandbox.ledger import Counters
+
+WINDOW = 10
+"""Readings that the rate is taken over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the database says at one moment. Lag in seconds from the event's time to our commit, of the last minute."""
+
+    at: float
+    rows: Mapping[str, int]
+    events: int
+    lag_p50: float | None
+    lag_p99: float | None
+    duplicates: int
+    dead_letters: int
+
+
+@dataclass(slots=True)
+class Scoreboard:
+    counters: Counters
+    readings: deque[Reading] = field(default_factory=lambda: deque(maxlen=WINDOW))
+
+    def add(self, reading: Reading) -> None:
+        self.readings.append(reading)
+
+    @property
+    def rate(self) -> float:
+        """Events per second, over the window."""
+        if len(self.readings) < 2:  # noqa: PLR2004
+            return 0.0
+        first, last = self.readings[0], self.readings[-1]
+        return (last.events - first.events) / max(last.at - first.at, 0.001)
+
+    def line(self) -> str:
+        """For a log, where there is no terminal."""
+        last = self.readings[-1]
+        return (
+            f"{sum(last.rows.values())} rows, {last.events} events, {self.rate:.0f}/s, "
+            f"lag p50 {_ms(last.lag_p50)} p99 {_ms(last.lag_p99)}, "
+            f"{last.duplicates} duplicates dropped, {last.dead_letters} dead letters"
+        )
+
+    def render(self) -> Panel:
+        if not self.readings:
+            return Panel("starting", title="pipemirror")
+        last = self.readings[-1]
+        rows = Table(box=None, pad_edge=False)
+        rows.add_column("table")
+        rows.add_column("live rows", justify="right")
+        for name, count in last.rows.items():
+            rows.add_row(name, f"{count:,}")
+        facts = Text.assemble(
+            ("events   ", "dim"), f"{last.events:,}   {self.rate:,.0f}/s\n",
+            ("lag      ", "dim"), f"p50 {_ms(last.lag_p50)}   p99 {_ms(last.lag_p99)}\n",
+            ("dropped  ", "dim"), f"{last.duplicates:,} duplicates\n",
+            ("refused  ", "dim"), f"{last.dead_letters:,} dead letters\n",
+            ("sent     ", "dim"), f"{self.counters.sent:,} webhooks, {self.counters.acked:,} acknowledged",
+        )  # fmt: skip
+        side_by_side = Table.grid(padding=(0, 6))
+        side_by_side.add_row(rows, Group(facts))
+        return Panel(side_by_side, title="pipemirror: a made-up Pipedrive, mirrored live")
+
+
+def _ms(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds * 1000:,.0f} ms"
