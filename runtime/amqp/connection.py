@@ -123,7 +123,8 @@ def explain(error: BaseException, url: URL) -> str:
             reason = f"{place} did not answer in time: is it overloaded, or a firewall between?"
         case amqp.AuthenticationError() | amqp.ProbableAuthenticationError():
             reason = f"{place} refuses user {url.user!r}: correct user and password in AMQP_URL"
-        case amqp.ConnectionNotAllowed():
+        case amqp.ConnectionNotAllowed() | amqp.InvalidFrameError():
+            # aiormq reports the second: it expected Open-Ok and got a Close.
             reason = f"{place} has no vhost {url.path!r} for user {url.user!r}: create it or correct AMQP_URL"
         case amqp.ChannelPreconditionFailed():
             reason = f"{place} has our queues with other arguments: {error}"

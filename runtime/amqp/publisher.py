@@ -90,12 +90,13 @@ class AmqpPublisher:
         await self._confirmed(self._usable(), EXCHANGE, routing_key, body, _PERSISTENT)
 
     async def probe(self) -> None:
-        """Raise QueueUnavailable unless the broker takes and confirms a message now; it goes to a queue nobody reads.
+        """Raise QueueUnavailable unless the broker takes and confirms messages now; they go to a queue nobody reads.
 
-        An alarm shows only in the answer to a publish, so asking without publishing would prove nothing.
+        Two, because a connection learns of an alarm by publishing, and the one it learns by is still confirmed.
         """
-        link = self._usable()
-        await self._confirmed(link, "", link.probe_queue, b"", _TRANSIENT)
+        for _ in range(2):
+            link = self._usable()
+            await self._confirmed(link, "", link.probe_queue, b"", _TRANSIENT)
 
     async def close(self) -> None:
         await self._connecting.stop()

@@ -12,26 +12,13 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from schema.errors import Misconfigured, Problem, SpoolUnavailable
+from schema.spool import APPLICATION_ID, DDL, FORMAT
 
 SUFFIX: Final = ".spool"
-_APPLICATION_ID: Final = 0x70_6D_73_70  # "pmsp"
-_FORMAT: Final = 1
 _BUSY_SECONDS: Final = 5.0
 _WAL_KEPT_BYTES: Final = 16 * 1024 * 1024
 _FREE_PAGES_KEPT: Final = 4096
 _FREE_PAGES_STEP: Final = 2048
-
-# AUTOINCREMENT: an id is never used twice, so "all after this one" misses nothing. Hand-outs are counted apart from the
-# messages, because an update of a row writes its whole body again.
-_SCHEMA: Final = f"""
-    BEGIN IMMEDIATE;
-    CREATE TABLE messages (id INTEGER PRIMARY KEY AUTOINCREMENT, routing_key TEXT NOT NULL, body BLOB NOT NULL);
-    CREATE INDEX messages_by_key ON messages (routing_key, id);
-    CREATE TABLE hand_outs (id INTEGER PRIMARY KEY, times INTEGER NOT NULL);
-    PRAGMA application_id = {_APPLICATION_ID};
-    PRAGMA user_version = {_FORMAT};
-    COMMIT;
-"""
 
 
 class DamagedSpool(Problem):
@@ -162,11 +149,11 @@ class SpoolFile:
         if application == 0 and objects == 0:
             connection.close()
             return None
-        if application != _APPLICATION_ID:
+        if application != APPLICATION_ID:
             raise DamagedSpool(f"{path} is a database of something else")
-        if version != _FORMAT:
+        if version != FORMAT:
             raise Misconfigured(
-                f"DATA_DIR: {path} has format {version}, this release knows {_FORMAT}: upgrade, or drain"
+                f"DATA_DIR: {path} has format {version}, this release knows {FORMAT}: upgrade, or drain"
             )
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
@@ -178,7 +165,7 @@ class SpoolFile:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before anything is in the file
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-            connection.executescript(_SCHEMA)
+            connection.executescript(DDL)
         opened = cls._open(path, "rw")
         assert opened is not None
         return opened
@@ -212,6 +199,12 @@ class SpoolFile:
             if free > max(_FREE_PAGES_KEPT, pages // 2):
                 # As a script: execute() would step the pragma once, and a step is a page.
                 self._connection.executescript(f"PRAGMA incremental_vacuum({_FREE_PAGES_STEP})")
+
+
+def remove(path: Path) -> None:
+    """Remove a file that holds no messages, and what belongs to it. Only for the holder of its lease, and closed."""
+    for tail in ("", "-wal", "-shm"):
+        path.with_name(path.name + tail).unlink(missing_ok=True)
 
 
 def set_aside(path: Path) -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from runtime.on_problem import OnProblem
-from runtime.spool.file import SUFFIX, DamagedSpool, SpoolFile, set_aside
+from runtime.spool.file import SUFFIX, DamagedSpool, SpoolFile, remove, set_aside
 from runtime.spool.lease import Lease
 from schema.errors import Problem, SpoolUnavailable
 
@@ -24,10 +24,7 @@ class Holding(NamedTuple):
         self.file.append(rows)
 
     def messages(self) -> int:
-        try:
-            return sum(self.file.counts().values())
-        except Problem:
-            return 0
+        return sum(self.file.counts().values())
 
     def is_sound(self, problem: Problem) -> bool:
         """Whether the same file may take appends again after `problem`."""
@@ -56,16 +53,21 @@ def own(directory: Path, name: str | None, on_problem: OnProblem) -> Holding:
 
 
 def orphans(directory: Path, on_problem: OnProblem) -> list[Holding]:
-    """The files with messages whose lease is free, now held by us."""
+    """The files with messages whose lease is free, now held by us. Empty ones are removed, damaged ones set aside."""
     found = []
     for path in sorted(directory.glob(f"*{SUFFIX}")):
-        holding = _take(path, on_problem)
-        if holding is None:
+        lease = Lease.acquire(path.with_suffix(_LEASE))
+        if lease is None:
             continue
-        if holding.messages():
-            found.append(holding)
+        holding = None
+        try:
+            holding = _take(path, lease, on_problem)
+        except Problem as problem:
+            on_problem(problem)
+        if holding is None:
+            lease.release()
         else:
-            holding.release()
+            found.append(holding)
     return found
 
 
@@ -79,18 +81,18 @@ def set_aside_if_free(path: Path, problem: DamagedSpool, on_problem: OnProblem) 
     return True
 
 
-def _take(path: Path, on_problem: OnProblem) -> Holding | None:
-    lease = Lease.acquire(path.with_suffix(_LEASE))
-    if lease is None:
-        return None
+def _take(path: Path, lease: Lease, on_problem: OnProblem) -> Holding | None:
     try:
-        if (file := SpoolFile.existing(path)) is not None:
-            return Holding(file, lease)
+        file = SpoolFile.existing(path)
+        if file is None:
+            return None
+        holding = Holding(file, lease)
+        if holding.messages():
+            return holding
+        file.close()
+        remove(path)
     except DamagedSpool as problem:
         _report_aside(problem, path, on_problem)
-    except Problem as problem:
-        on_problem(problem)
-    lease.release()
     return None
 
 

@@ -126,7 +126,8 @@ class Intake:
         try:
             file = SpoolFile.existing(path)
         except Problem as problem:
-            self._rest(path, problem)
+            if path.exists():  # an empty one may be removed by a writer that takes over a directory
+                self._rest(path, problem)
             return False
         if file is not None:
             self._sources[path] = _Source(file)

@@ -94,6 +94,8 @@ class SpoolSubscription:
 
     async def ack(self, messages: Sequence[Message]) -> None:
         """Return after the deletes are committed, together with those of concurrent acks."""
+        if self._task is None or self._task.done():
+            return  # closed: they come again
         for message in messages:
             path, number, routing_key = message.tag
             self._done[path].append(number)
@@ -109,6 +111,8 @@ class SpoolSubscription:
         return {_queue_name(routing_key): count for routing_key, count in counts.items()}
 
     async def close(self) -> None:
+        if self._stopping:
+            return
         self._stopping = True
         self._wanted.set()
         if self._task is not None:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 from runtime.on_problem import OnProblem, ignore
-from runtime.spool.file import Row, SpoolFile
+from runtime.spool.file import DamagedSpool, Row, SpoolFile
 from runtime.spool.holding import Holding, orphans, own
 from runtime.spool.place import prepare
 from runtime.transport import Publisher
-from schema.errors import NotNow, Problem, SpoolUnavailable
+from schema.errors import Problem, SpoolUnavailable
 
 _BATCH_PER_FLIGHT: Final = 8
 T = TypeVar("T")
@@ -51,7 +51,8 @@ class SpoolWriter:
         self._adopted: list[Holding] = []
         self._gathered: list[_Waiting] = []
         self._committing: asyncio.Task[None] | None = None
-        self._pending = 0
+        self._closed = False
+        self._left = 0
 
     async def start(self) -> None:
         """Raise Misconfigured for a directory that cannot be trusted, SpoolUnavailable when it cannot be written."""
@@ -59,41 +60,46 @@ class SpoolWriter:
 
     async def publish(self, routing_key: str, body: bytes) -> None:
         """Return once it is on disk; raise SpoolUnavailable when it is not."""
+        if self._closed:
+            raise SpoolUnavailable("the spool was closed")
         committed = asyncio.get_running_loop().create_future()
         self._gathered.append(_Waiting(routing_key, body, committed))
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit_gathered())
         await committed
 
-    def pending(self) -> int:
-        """Messages in the files this writer holds; after `close`, what it left behind.
-
-        What a SpoolSubscription takes out of them is only seen at `start` and `close`: ask its `backlog` there.
-        """
-        return self._pending
+    async def pending(self) -> int:
+        """Messages in the files this writer holds, as of now; after `close`, as of then."""
+        return self._left if self._closed else await self._in_thread(self._count)
 
     async def adopt(self) -> int:
         """Take over the files in the directory whose process is gone, and say how many messages they hold."""
         return await self._in_thread(self._adopt)
 
     async def drain(self, publisher: Publisher, *, max_in_flight: int) -> int:
-        """Move the messages of all held files to `publisher`, oldest first, and return how many were moved.
+        """Adopt what there is, move all messages to `publisher`, the oldest of a file first, and return how many.
 
-        At most `max_in_flight` are being published at a time. When the publisher raises NotNow, stop: what it did not
-        confirm stays. A message is deleted after its confirm, so after a crash in between it is moved again.
+        At most `max_in_flight` are being published at a time. Raise NotNow when the publisher does: what it did not
+        confirm is kept. A message is deleted after its confirm, so after a crash in between it is moved again.
         """
+        await self.adopt()
         moved = 0
         for holding in self._holdings():
-            while rows := await self._in_thread(holding.file.oldest, max_in_flight * _BATCH_PER_FLIGHT):
-                confirmed = await self._move(holding.file, rows, publisher, max_in_flight)
-                moved += confirmed
-                if confirmed < len(rows):
-                    return moved
-            await self._in_thread(self._let_go, holding)
+            try:
+                while rows := await self._in_thread(holding.file.oldest, max_in_flight * _BATCH_PER_FLIGHT):
+                    await self._move(holding.file, rows, publisher, max_in_flight)
+                    moved += len(rows)
+            except DamagedSpool as problem:
+                await self._in_thread(self._abandon, holding, problem)
+            else:
+                await self._in_thread(self._let_go, holding)
         return moved
 
     async def close(self) -> None:
-        """Commit what is gathered and give up the files; `pending` then tells what is left in them."""
+        """Commit what is gathered and give up the files; `pending` still tells what is left in them."""
+        if self._closed:
+            return
+        self._closed = True
         if self._committing is not None:
             await asyncio.wait((self._committing,))
         await self._in_thread(self._release)
@@ -107,18 +113,23 @@ class SpoolWriter:
                 for item in gathered:
                     if not item.committed.done():
                         _settle(item.committed, problem)
-                self._on_commit()
+                if problem is None:
+                    self._on_commit()
         finally:
             self._committing = None
 
-    async def _move(self, file: SpoolFile, rows: list[Row], publisher: Publisher, max_in_flight: int) -> int:
+    async def _move(self, file: SpoolFile, rows: list[Row], publisher: Publisher, max_in_flight: int) -> None:
         confirmed: list[int] = []
         left = iter(rows)
+        moving = [_publish_each(left, publisher, confirmed) for _ in range(max_in_flight)]
         try:
-            await asyncio.gather(*(_publish_each(left, publisher, confirmed) for _ in range(max_in_flight)))
+            # Not a TaskGroup: when one publish fails, the others may still be confirmed.
+            outcomes = await asyncio.gather(*moving, return_exceptions=True)
         finally:
-            await self._in_thread(self._delete, file, confirmed)
-        return len(confirmed)
+            await self._in_thread(file.settle, confirmed)
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
 
     async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
@@ -131,7 +142,6 @@ class SpoolWriter:
     def _acquire(self) -> Holding:
         prepare(self._directory)
         self._own = own(self._directory, self._name, self._on_problem)
-        self._pending += self._own.messages()
         return self._own
 
     def _append(self, rows: list[tuple[str, bytes]]) -> str | None:
@@ -148,49 +158,52 @@ class SpoolWriter:
         holding = self._own or self._acquire()
         try:
             holding.append(rows)
-            self._pending += len(rows)
         except Problem as problem:
             # A full disk may have room again later; from all else a new file is the way out.
             if holding.is_sound(problem):
                 raise
-            holding.abandon(problem, self._on_problem)
-            self._own = None
+            self._abandon(holding, problem)
             self._acquire().append(rows)
-            self._pending = sum(held.messages() for held in self._holdings())
 
-    def _delete(self, file: SpoolFile, ids: list[int]) -> None:
-        file.settle(ids)
-        self._pending -= len(ids)
+    def _count(self) -> int:
+        return sum(holding.messages() for holding in self._holdings())
 
     def _adopt(self) -> int:
         adopted = orphans(self._directory, self._on_problem)
         self._adopted += adopted
-        messages = sum(holding.messages() for holding in adopted)
-        self._pending += messages
-        return messages
+        return sum(holding.messages() for holding in adopted)
+
+    def _abandon(self, holding: Holding, problem: Problem) -> None:
+        if holding is self._own:
+            self._own = None
+        else:
+            self._adopted.remove(holding)
+        holding.abandon(problem, self._on_problem)
 
     def _let_go(self, holding: Holding) -> None:
+        # What was adopted and is empty now is removed by the next adoption.
         if holding is not self._own:
             self._adopted.remove(holding)
             holding.release()
 
     def _release(self) -> None:
-        holdings = self._holdings()
-        self._pending = sum(holding.messages() for holding in holdings)
-        for holding in holdings:
-            holding.release()
-        self._own, self._adopted = None, []
+        try:
+            self._left = self._count()
+        finally:
+            for holding in self._holdings():
+                holding.release()
+            self._own, self._adopted = None, []
 
 
 async def _publish_each(rows: Iterator[Row], publisher: Publisher, confirmed: list[int]) -> None:
-    """Publish rows of the shared iterator until it is exhausted, or for all who share it after a NotNow."""
+    """Publish rows of the shared iterator until it is exhausted; after a failure nobody who shares it goes on."""
     for row in rows:
         try:
             await publisher.publish(row.routing_key, row.body)
-        except NotNow:
+        except BaseException:
             for _ in rows:
                 pass
-            return
+            raise
         confirmed.append(row.id)
 
 
