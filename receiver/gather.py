@@ -1,6 +1,7 @@
 """What waits to be published, per lane, and how it is cut into bundles. No I/O, no clock."""
 
 from collections import deque
+from collections.abc import Collection
 from typing import Generic, NamedTuple, TypeVar
 
 from schema.envelope import MAX_BUNDLE_BYTES, MAX_BUNDLE_EVENTS
@@ -16,32 +17,52 @@ class Bundle(NamedTuple, Generic[T]):
     size: int
 
 
+class _Lane(Generic[T]):
+    __slots__ = ("items", "size")
+
+    def __init__(self) -> None:
+        self.items: deque[tuple[T, int]] = deque()
+        self.size = 0
+
+
 class Gathering(Generic[T]):
     """Lanes of waiting items: first in, first out within a lane, in turn between the lanes."""
 
     def __init__(self, *, most_events: int = MAX_BUNDLE_EVENTS, most_bytes: int = MAX_BUNDLE_BYTES) -> None:
         self._most_events = most_events
         self._most_bytes = most_bytes
-        self._lanes: dict[str, deque[tuple[T, int]]] = {}  # only lanes in which something waits, next in turn first
+        self._lanes: dict[str, _Lane[T]] = {}  # only lanes in which something waits, next in turn first
 
     def add(self, routing_key: str, item: T, size: int) -> None:
         lane = self._lanes.get(routing_key)
         if lane is None:
-            lane = self._lanes[routing_key] = deque()
-        lane.append((item, size))
+            lane = self._lanes[routing_key] = _Lane()
+        lane.items.append((item, size))
+        lane.size += size
 
-    def take(self) -> Bundle[T] | None:
-        """The next bundle of the lane whose turn it is; None when nothing waits. An item over the bound goes alone."""
-        if not self._lanes:
-            return None
-        routing_key = next(iter(self._lanes))
+    def take(self, busy: Collection[str] = ()) -> Bundle[T] | None:
+        """The next bundle of the lane whose turn it is; of a `busy` lane only a full one. None when nothing is ready.
+
+        An item over the bound of bytes goes alone.
+        """
+        for routing_key, lane in self._lanes.items():
+            if routing_key not in busy or self._fills_a_bundle(lane):
+                return self._cut(routing_key)
+        return None
+
+    def _fills_a_bundle(self, lane: _Lane[T]) -> bool:
+        return len(lane.items) >= self._most_events or lane.size >= self._most_bytes
+
+    def _cut(self, routing_key: str) -> Bundle[T]:
         lane = self._lanes.pop(routing_key)
-        item, total = lane.popleft()
+        waiting = lane.items
+        item, total = waiting.popleft()
         items = [item]
-        while lane and len(items) < self._most_events and total + lane[0][1] <= self._most_bytes:
-            item, size = lane.popleft()
+        while waiting and len(items) < self._most_events and total + waiting[0][1] <= self._most_bytes:
+            item, size = waiting.popleft()
             items.append(item)
             total += size
-        if lane:
+        if waiting:
+            lane.size -= total
             self._lanes[routing_key] = lane  # behind the others
         return Bundle(routing_key, items, total)

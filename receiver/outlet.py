@@ -1,7 +1,9 @@
 """From many concurrent requests to few, full, confirmed queue messages.
 
-Arrivals of one turn of the event loop travel together at once; while `in_flight` bundles await their confirm, arrivals
-gather, and each confirm releases the next bundle. There is no timer: a lone event is a bundle of one, without delay.
+A lone event goes at once: a bundle of one, without delay, for there is no timer. While a bundle of its lane awaits the
+confirm, arrivals gather, and the confirm releases them together; only a full bundle follows without waiting, up to
+`in_flight` in all. A queue message costs the same whatever is in it: sending half-empty ones as long as `in_flight`
+allows made 17 events a message of 64 senders' where this makes 32, at a sixth less throughput.
 """
 
 import asyncio
@@ -95,11 +97,15 @@ class Outlet:
 
     def _release(self) -> None:
         self._release_due = False
-        while len(self._sending) < self._most_in_flight and (bundle := self._gathering.take()):
+        while len(self._sending) < self._most_in_flight and (bundle := self._gathering.take(self._busy())):
             body = pack(envelope for envelope, _ in bundle.items)
             task = self._loop.create_task(self._ways.publish(bundle.routing_key, body))
             self._sending[task] = bundle
             task.add_done_callback(self._sent)
+
+    def _busy(self) -> set[str]:
+        """The lanes of which a bundle awaits its confirm."""
+        return {bundle.routing_key for bundle in self._sending.values()}
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         bundle = self._sending.pop(task)

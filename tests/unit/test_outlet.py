@@ -14,6 +14,7 @@ from runtime.metrics import BUNDLES_PUBLISHED, ON_SPOOL, PUBLISH_FAILURES, SPOOL
 from runtime.transport import Publisher
 from schema.envelope import MAX_BUNDLE_BYTES, Envelope, pack, unpack
 from schema.errors import NotNow, QueueUnavailable, SpoolUnavailable
+from schema.topology import route
 
 PATIENCE = 5.0
 FAST = Timing(confirm=0.05, spool_confirm=0.05, first_retry=0.01, longest_retry=0.02, drain_every=0.01)
@@ -150,19 +151,44 @@ async def test_arrivals_of_one_moment_share_a_bundle(bench: Callable[..., Bench]
     ]
 
 
-async def test_while_four_bundles_are_in_flight_arrivals_gather(bench: Callable[..., Bench]) -> None:
+async def test_while_a_bundle_is_in_flight_arrivals_gather_and_its_confirm_releases_them(
+    bench: Callable[..., Bench],
+) -> None:
     gate = Gate(shut=True)
     room = bench(gate, timing=replace(FAST, spool_confirm=PATIENCE))
-    for number in range(1, 5):
+    room.put()
+    await until(lambda: gate.attempts)
+    for number in range(2, 22):
         room.put()
-        await until(lambda number=number: len(gate.attempts) == number)
-    for _ in range(100):
-        room.put()
-    await until(lambda: room.outlet._waiting > 4 * 30)
-    assert sizes(gate) == [1, 1, 1, 1]
+        await until(lambda number=number: room.outlet._waiting == number * len(pack([Envelope(1, 0, b"{}")])))
+    assert sizes(gate) == [1]
     gate.open.set()
     assert set(await all_of(room.puts)) == {None}
-    assert sizes(gate)[4:] == [64, 36], "a confirm releases what has gathered, in bounded bundles"
+    assert sizes(gate) == [1, 20]
+
+
+async def test_full_bundles_follow_without_waiting_but_only_four_are_in_flight(bench: Callable[..., Bench]) -> None:
+    gate = Gate(shut=True)
+    room = bench(gate, timing=replace(FAST, spool_confirm=PATIENCE))
+    for _ in range(6 * 64 + 10):
+        room.put()
+    await until(lambda: len(gate.attempts) == 4)
+    await asyncio.sleep(0.01)  # long enough for a fifth, if there were one
+    assert sizes(gate) == [64] * 4
+    gate.open.set()
+    assert set(await all_of(room.puts)) == {None}
+    assert sizes(gate) == [64] * 6 + [10]
+
+
+async def test_a_slow_lane_does_not_hold_back_another(bench: Callable[..., Bench]) -> None:
+    gate = Gate(shut=True)
+    room = bench(gate, lanes=8, timing=replace(FAST, spool_confirm=PATIENCE))
+    for company in (1, 2):
+        assert route(1, 1, lanes=8, large=10) != route(2, 1, lanes=8, large=10)
+        room.put(company_id=company)
+        await until(lambda company=company: len(gate.attempts) == company)
+    gate.open.set()
+    assert await all_of(room.puts) == [None, None]
 
 
 async def test_an_event_over_the_bound_travels_alone_and_apart(bench: Callable[..., Bench]) -> None:
@@ -202,6 +228,21 @@ def test_lanes_take_turns_and_keep_their_order() -> None:
         ("busy", [4]),
         None,
     ]
+
+
+def test_of_a_busy_lane_only_a_full_bundle_is_taken() -> None:
+    gathering: Gathering[int] = Gathering(most_events=2, most_bytes=100)
+    gathering.add("busy", 0, 1)
+    assert gathering.take({"busy"}) is None
+    gathering.add("other", 9, 1)
+    assert gathering.take({"busy"}) == ("other", [9], 1)
+    gathering.add("busy", 1, 1)
+    gathering.add("busy", 2, 1)
+    assert gathering.take({"busy"}) == ("busy", [0, 1], 2)
+    assert gathering.take({"busy"}) is None
+    gathering.add("busy", 3, 99)
+    assert gathering.take({"busy"}) == ("busy", [2, 3], 100), "full by bytes"
+    assert gathering.take() is None
 
 
 def test_a_bundle_closes_before_it_would_exceed_its_bytes() -> None:
