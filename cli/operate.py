@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
 
+import asyncpg
 import orjson
 import typer
 from rich.console import Console
@@ -19,6 +20,7 @@ from runtime.settings import Settings, signing_secrets
 from sandbox.cloud import Company as SandboxCompany
 from sandbox.live import run as run_company
 from schema.credentials import derive
+from schema.errors import Misconfigured
 from store import companies as company_store
 from store import dead_letters
 from store import status as status_store
@@ -145,6 +147,10 @@ async def _pool(dsn: str) -> AsyncIterator[Pool]:
     pool = await create_pool(dsn, size=1, application="pipemirror cli")
     try:
         yield pool
+    except asyncpg.UndefinedTableError as error:
+        raise Misconfigured(
+            "the database has no pipemirror schema: run `pipemirror migrate`, or start a worker"
+        ) from error
     finally:
         await pool.close()
 

@@ -65,7 +65,9 @@ async def receiving(
     process.checks.append(outlet.conditions)
     webhook = Webhook(outlet.put, secrets, max_body_bytes=settings.max_body_bytes, metrics=metrics)
     door = Door(webhook, process.checks, metrics)
-    receiver = await serve(door, outlet, host=settings.receiver_host, port=settings.receiver_port if port is None else port)
+    receiver = await serve(
+        door, outlet, host=settings.receiver_host, port=settings.receiver_port if port is None else port
+    )
     try:
         yield receiver
     finally:

@@ -17,7 +17,7 @@ WINDOW = 10
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the database says at one moment. Lag in seconds from the event's time to our commit, of the last minute."""
+    """What the database says at one moment. Lag in seconds from the event's time to our commit, of the last 10 seconds."""
 
     at: float
     rows: Mapping[str, int]

@@ -26,10 +26,20 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """A column type: its SQL name and the reader of its JSON forms (None is never passed to it)."""
+    """A column type: its SQL name, the reader of its JSON forms, and what a carried null means.
+
+    REST v2 writes an empty list where an event writes null; so that both read the same, a list is never null.
+    """
 
     sql: str
     read: Callable[[Any], Any]
+    is_list: bool = False
+
+    def of(self, value: Any) -> Any:
+        """The typed value; raises ValueError or TypeError."""
+        if value is None:
+            return [] if self.is_list else None
+        return self.read(value)
 
 
 def to_json(value: Any) -> Any:
@@ -224,7 +234,7 @@ DATE = Type("date", _date)
 TIME_OF_DAY = Type("text", _time_of_day)
 DURATION = Type("interval", _duration)
 UUID = Type("uuid", _uuid)
-BIGINTS = Type("bigint[]", _list_of(BIGINT.read))
-UUIDS = Type("uuid[]", _list_of(_uuid))
+BIGINTS = Type("bigint[]", _list_of(BIGINT.read), is_list=True)
+UUIDS = Type("uuid[]", _list_of(_uuid), is_list=True)
 JSON = Type("jsonb", _json)
 ADDRESS = Type("jsonb", address)

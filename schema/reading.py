@@ -1,12 +1,12 @@
 """From a source's object to cells: renaming into the REST v2 vocabulary, typing, custom fields, what is left over."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from schema.change import Cells
-from schema.columns import ADDRESS, ADDRESS_PARTS, address
+from schema.columns import ADDRESS, ADDRESS_PARTS, Type, address
 from schema.custom_fields import HASH, Types, read_flat, read_typed, split_flat
 from schema.entities import DELETED_AT, MERGED_INTO, Entity
 from schema.errors import BadValue
@@ -30,9 +30,9 @@ def read_object(entity: Entity, found: Mapping[str, Any], types: Types) -> Readi
     for key, value in found.items():
         target = targets.get(key)
         if target is not None:
-            name, read = target
+            name, kind = target
             if key == name or name not in reading.cells:
-                reading.cells[name] = _typed(read, value, key)
+                reading.cells[name] = _typed(kind, value, key)
         elif key not in _handled_apart(entity) and not _is_custom(entity, key):
             reading.cells[key] = value
     _read_addresses(entity, found, reading.cells)
@@ -58,20 +58,18 @@ def existence(entity: Entity, deleted_at: Any, merged_into: Any = None) -> Cells
     return cells
 
 
-def _typed(read: Callable[[Any], Any], value: Any, key: str) -> Any:
-    if value is None:
-        return None
+def _typed(kind: Type, value: Any, key: str) -> Any:
     try:
-        return read(value)
+        return kind.of(value)
     except (ValueError, TypeError, OverflowError) as error:
         raise BadValue(f"field `{key}`: {error}") from None
 
 
 @cache
-def _targets(entity: Entity) -> dict[str, tuple[str, Callable[[Any], Any]]]:
-    """Key of an object -> (column, reader). A column's own name is always understood."""
-    targets = {alias: (column.name, column.type.read) for column in entity.columns for alias in column.aliases}
-    return targets | {column.name: (column.name, column.type.read) for column in entity.columns}
+def _targets(entity: Entity) -> dict[str, tuple[str, Type]]:
+    """Key of an object -> (column, type). A column's own name is always understood."""
+    targets = {alias: (column.name, column.type) for column in entity.columns for alias in column.aliases}
+    return targets | {column.name: (column.name, column.type) for column in entity.columns}
 
 
 @cache
