@@ -171,7 +171,7 @@ def sandbox(
     """The stand-in Pipedrive alone, sending webhooks to a receiver."""
     settings = load(_NEEDS_QUEUE)
     _configure("sandbox", settings)
-    asyncio.run(_until_stopped(lambda stop: operate.run_sandbox(settings, company, url, rate, deals, stop)))
+    asyncio.run(_until_stopped(lambda stop: operate.run_sandbox(settings, company, url, stop, rate=rate, deals=deals)))
 
 
 def _chosen(ids: list[int] | None, *, every: bool) -> list[int] | None:

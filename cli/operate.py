@@ -126,7 +126,7 @@ async def doctor(settings: Settings, *, as_json: bool) -> bool:
 
 
 async def run_sandbox(
-    settings: Settings, company_id: int, url: str | None, rate: float, deals: int, stop: asyncio.Event
+    settings: Settings, company_id: int, url: str | None, stop: asyncio.Event, *, rate: float, deals: int
 ) -> None:
     rng = random.Random()  # noqa: S311 - a made-up company, not a secret
     company = SandboxCompany(rng, company_id, lambda: time.time_ns() // 1_000, deals=deals)

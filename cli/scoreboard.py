@@ -17,7 +17,7 @@ WINDOW = 10
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the database says at one moment. Lag in seconds from the event's time to our commit, of the last 10 seconds."""
+    """What the database says at one moment. Lag in seconds from an event's time to our commit, of the last 10 s."""
 
     at: float
     rows: Mapping[str, int]

@@ -45,9 +45,7 @@ class Type:
 def to_json(value: Any) -> Any:
     """A typed column value as plain JSON, as Pipedrive's REST v2 would write it."""
     match value:
-        case None | bool() | int() | str() | dict():
-            return value
-        case float():
+        case None | bool() | int() | float() | str() | dict():
             return value
         case Decimal():
             return int(value) if value == value.to_integral_value() and abs(value) < 2**53 else float(value)

@@ -18,7 +18,7 @@ stored in jsonb, so nothing is lost. An empty string, a zero date and an empty s
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from schema.columns import ADDRESS_PARTS
@@ -70,21 +70,10 @@ def canonical(kind: str, value: Any) -> Any:
 
 
 def _shape(kind: str, value: Any) -> Any:
-    if value is None or value == "":
-        return None
-    if kind in _TEXTS:
-        return _blank(_bare(value))
-    if kind in _IDS:
-        return _id(value)
-    if kind == "double":
-        return _number(_bare(value))
-    if kind == "set":
-        return _set(value)
-    if kind == "date":
-        return _day(_bare(value))
-    if kind in TYPES:
-        return _compound(kind, value if isinstance(value, dict) else {"value": value})
-    return value
+    if value is None or value == "" or kind not in TYPES:
+        return _blank(value)
+    simple = _SIMPLE.get(kind)
+    return simple(value) if simple else _compound(kind, value if isinstance(value, dict) else {"value": value})
 
 
 def _compound(kind: str, parts: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -149,3 +138,13 @@ def _set(value: Any) -> list[int] | None:
     items = items.split(",") if isinstance(items, str) else items
     ids = sorted(found for found in map(_id, items if isinstance(items, list) else [items]) if found is not None)
     return ids or None
+
+
+_SIMPLE: Final[Mapping[str, Callable[[Any], Any]]] = {
+    **dict.fromkeys(_TEXTS, lambda value: _blank(_bare(value))),
+    **dict.fromkeys(_IDS, _id),
+    "double": lambda value: _number(_bare(value)),
+    "set": _set,
+    "date": lambda value: _day(_bare(value)),
+}
+"""Readers of the types that are one value; the others are objects of several parts."""

@@ -1,4 +1,4 @@
-"""DDL of a company's tables, generated from the entity catalogue. Everything only adds: no statement drops or rewrites."""
+"""DDL of a company's tables, generated from the entity catalogue. It only adds: no statement drops or rewrites."""
 
 from collections.abc import Iterable, Iterator
 
@@ -28,7 +28,7 @@ def columns(entity: Entity) -> dict[str, str]:
         **own,
         **custom,
         "_extra": "jsonb",
-        **{name: 'text COLLATE "C"' for name in VERSION_COLUMNS.values()},
+        **dict.fromkeys(VERSION_COLUMNS.values(), 'text COLLATE "C"'),
         "_versions": "jsonb",
         "_untyped": "text[]",
         "_revision": "integer",

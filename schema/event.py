@@ -100,7 +100,7 @@ def _check_company(envelope: Envelope, notice: Notice) -> None:
 
 
 def _key(notice: Notice) -> str:
-    """v2 events have an id, except that those of users have borne the user's id: these, and v1's, are told by content."""
+    """v2 events have an id, but those of users have borne the user's id: these, and v1's, are told by content."""
     told = notice.event_id
     if isinstance(told, str) and 0 < len(told) <= MAX_KEY and notice.entity != "user":
         return told
@@ -190,7 +190,7 @@ class _Reader:
             raise BadValue(f"{self.entity.name} {str(self.notice.id)[:40]}: {problem.reason}") from None
 
     def _clear_vanished(self, found: dict[str, Any], cells: Cells) -> None:
-        """A custom field that `previous` names and the new state does not was cleared; any other absence says nothing."""
+        """A custom field that `previous` names and the new state does not was cleared; other absences say nothing."""
         before = (self.notice.previous or {}).get("custom_fields")
         if self.entity.custom_fields is not None and isinstance(before, dict) and "custom_fields" in found:
             cells.update(dict.fromkeys(before.keys() - cells.keys()))

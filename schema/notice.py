@@ -1,6 +1,6 @@
 """A webhook body of either version, read into one shape. Nothing here knows an entity's columns.
 
-v1 and v2 are told apart by the body itself: v2 has `data` and `meta.version` "2...", v1 has `v`/`meta.v` 1 and `current`.
+v1 and v2 are told apart by the body itself: v2 has `data` and `meta.version` "2...", v1 has `v` 1 and `current`.
 """
 
 import re

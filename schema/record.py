@@ -51,7 +51,8 @@ class Record:
 @dataclass(slots=True)
 class Folded:
     """What a fold did. `disturbs` says that the change belongs before something the history already tells,
-    so that the record's history must be told anew around it."""
+    so that the record's history must be told anew around it.
+    """
 
     diffs: list[Diff]
     changed: bool

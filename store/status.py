@@ -54,6 +54,7 @@ async def _company(connection: Connection, company: companies.Company) -> dict[s
 
 async def _dead_letters(connection: Connection) -> dict[str, int]:
     found = await connection.fetch(
-        "SELECT code, count(*) AS open FROM pipemirror.dead_letters WHERE resolved_at IS NULL GROUP BY code ORDER BY code"
+        "SELECT code, count(*) AS open FROM pipemirror.dead_letters WHERE resolved_at IS NULL "
+        "GROUP BY code ORDER BY code"
     )
     return {row["code"]: row["open"] for row in found}

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class Options:
     database_url: str
     journal_days: int = 14
     numbered_slugs: bool = False
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     stop_within: float = 20.0
 
 
@@ -111,7 +111,10 @@ async def _close(pool: Pool) -> None:
 async def serve_health(
     checks: Sequence[Check], metrics: Metrics, *, port: int, fixed: bool, note: Path
 ) -> web.ServerRunner:
-    """Answer /livez, /readyz and /metrics on loopback. If `port` is taken and not `fixed`, a free one is written to `note`."""
+    """Answer /livez, /readyz and /metrics on loopback. `note` gets the port: a free one where `port` is taken.
+
+    Raise OSError for a taken port that is `fixed`.
+    """
 
     async def handle(request: web.BaseRequest) -> web.Response:
         return answer(request.path, checks, metrics) or web.Response(status=404)

@@ -1,4 +1,4 @@
-"""The breaker: when the database refuses one record after another, the fault is ours, not theirs. Then stop, keep all."""
+"""The breaker: when the database refuses one record after another, the fault is ours. Then stop and keep all."""
 
 from collections import deque
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What a worker does beside applying: partitions, expiry, types learnt late. Any worker may, only one at a time does."""
+"""What a worker does beside applying: partitions, expiry, types learnt late. Any worker may, one at a time does."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

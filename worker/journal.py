@@ -74,7 +74,8 @@ async def mark_applied(connection: Connection, company_id: int, event: Event) ->
     """An event that was kept without touching a table does so now: its version is what makes it part of the history."""
     await connection.execute(
         "UPDATE pipemirror.events SET applied_at = clock_timestamp(), version = $4, entity = $5, entity_id = $6, "
-        "other_id = $7 WHERE company_id = $1 AND key = $2 AND occurred_at IS NOT DISTINCT FROM $3 AND applied_at IS NULL",
+        "other_id = $7 "
+        "WHERE company_id = $1 AND key = $2 AND occurred_at IS NOT DISTINCT FROM $3 AND applied_at IS NULL",
         company_id, event.key, event.occurred_at, event.version, event.entity, event.entity_id, event.other_id,
     )  # fmt: skip
 

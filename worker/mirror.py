@@ -61,7 +61,7 @@ async def apply(connection: Connection, company: Company, events: Sequence[Event
 
 
 async def apply_again(connection: Connection, company: Company, event: Event) -> bool:
-    """Apply an event whether or not it was claimed before; False if the company is not active. Folding is idempotent."""
+    """Apply an event whether or not it was claimed before; False if its company is not active. Folds are idempotent."""
     if await companies.hold(connection, company.id) != ACTIVE:
         return False
     claimed = await journal.claim(connection, company.id, [event], applied=True)
