@@ -1,12 +1,13 @@
 """What all tests share: a clean environment, sealed sockets for pure tests, servers for the others."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 from pytest_socket import disable_socket
-from rig import postgres
+from rig import postgres, rabbitmq
 
 from runtime import settings
 from schema.errors import Problem
@@ -14,7 +15,9 @@ from schema.errors import Problem
 HERE = Path(__file__).parent
 PURE = (HERE / "unit", HERE / "property")
 ON_EVERY_POSTGRES = HERE / "integration"
+# Named by the developer for the tests, which delete what they find there.
 TEST_DATABASE_URL = os.environ.get("TEST_DATABASE_URL") or None
+TEST_AMQP_URL = os.environ.get("TEST_AMQP_URL") or None
 
 
 def pytest_configure() -> None:
@@ -73,3 +76,23 @@ def database(postgres_server: postgres.Server) -> Iterator[str]:
     dsn = postgres_server.new_database()
     yield dsn
     postgres_server.drop_database(dsn)
+
+
+@pytest.fixture(scope="session")
+async def broker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[rabbitmq.Broker]:
+    """A running RabbitMQ. As with Postgres, one that is missing is a failure."""
+    async with AsyncExitStack() as running:
+        with pytest.MonkeyPatch.context() as environment:
+            if TEST_AMQP_URL:
+                environment.setenv("AMQP_URL", TEST_AMQP_URL)
+            try:
+                found = await running.enter_async_context(rabbitmq.rabbitmq(tmp_path_factory.mktemp("rabbitmq")))
+            except RuntimeError as problem:
+                pytest.fail(f"{rabbitmq.MISSING} ({problem})", pytrace=False)
+        yield found
+
+
+@pytest.fixture
+async def amqp_url(broker: rabbitmq.Broker) -> str:
+    """The URL of an empty vhost of this test alone."""
+    return await broker.new_vhost()

@@ -35,12 +35,19 @@ postgres.stop()
 """
 
 
-@pytest.fixture
-def shelter() -> Iterator[Path]:
+@contextmanager
+def open_folder() -> Iterator[Path]:
     """A folder that any account may enter, unlike pytest's own."""
     with tempfile.TemporaryDirectory(prefix="pm-") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def shelter() -> Iterator[Path]:
+    """Shared, so that programs are copied into it once."""
+    with open_folder() as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -117,9 +124,8 @@ def test_nobody_gets_in_without_the_password(start: Start, tmp_path: Path) -> No
     for dsn in (without, without.replace("pipemirror@/pipemirror", "postgres@/postgres")):
         with pytest.raises(psycopg.OperationalError, match="no password"):
             query(dsn, "SELECT 1")
-    assert postgres.home.passwords.stat().st_mode & 0o077 == 0
-    assert postgres.home.sockets.stat().st_mode & 0o077 == 0
-    assert postgres.home.data.stat().st_mode & 0o077 == 0
+    closed = (postgres.home.passwords, postgres.home.sockets, postgres.home.data, postgres.home.log)
+    assert [path.stat().st_mode & 0o077 for path in closed] == [0] * len(closed)
     assert query(postgres.admin_dsn, "SHOW listen_addresses") == [("",)]
 
 
@@ -152,13 +158,19 @@ def test_it_recovers_from_a_killed_postmaster_with_its_pid_file_left(start: Star
     assert query(second.dsn, "SELECT id FROM kept") == [(1,)]
 
 
-def test_a_stale_pid_file_that_names_a_living_process_does_not_matter(start: Start, tmp_path: Path) -> None:
+def test_a_stale_pid_file_that_names_another_process_does_not_matter(start: Start, tmp_path: Path) -> None:
+    """After a reboot its pid may belong to anything, also to a process of the same account."""
     first = start(tmp_path)
     pid_file = first.home.data / "postmaster.pid"
-    kept = pid_file.read_text().replace(str(first.pid), str(os.getpid()), 1)
+    written = pid_file.read_text()
     first.stop()
-    pid_file.write_text(kept)
-    assert query(start(tmp_path).dsn, "SELECT 1") == [(1,)]
+    account = first.home.account
+    with subprocess.Popen(["sleep", "600"], user=account.uid if account else None) as other:
+        try:
+            pid_file.write_text(written.replace(str(first.pid), str(other.pid), 1))
+            assert query(start(tmp_path).dsn, "SELECT 1") == [(1,)]
+        finally:
+            other.kill()
 
 
 def test_it_ends_with_a_user_that_was_killed(tmp_path: Path, shelter: Path) -> None:
@@ -177,6 +189,15 @@ def test_the_starter_may_be_killed_while_others_use_it(start: Start, tmp_path: P
         assert query(dsn, "SELECT 1") == [(1,)]
     joined.stop()
     assert not lives(postmaster)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent died")
+def test_it_ends_in_good_order_with_a_killed_keeper(start: Start, tmp_path: Path) -> None:
+    postgres = start(tmp_path)
+    keeper = int(Path(f"/proc/{postgres.pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    os.kill(keeper, signal.SIGKILL)
+    until(lambda: not lives(postgres.pid))
+    assert "database system is shut down" in postgres.home.log.read_text()
 
 
 def test_processes_that_start_at_once_share_one(tmp_path: Path, shelter: Path) -> None:
@@ -207,6 +228,20 @@ def test_a_server_that_cannot_start_says_why(start: Start, tmp_path: Path) -> No
 def test_a_path_too_long_for_a_socket_works(start: Start, tmp_path: Path) -> None:
     data_dir = tmp_path / ("long" * 30)
     assert query(start(data_dir).dsn, "SELECT 1") == [(1,)]
+
+
+def test_a_short_folder_for_a_socket_is_ours_alone(tmp_path: Path) -> None:
+    """As root the whole cluster moves instead, so this is what an ordinary user with a long path gets."""
+    home = tmp_path / ("long" * 30)
+    sockets = embedded_home._sockets(home, None)
+    try:
+        assert len(os.fsencode(sockets / ".s.PGSQL.5432")) <= 103
+        assert sockets.stat().st_mode & 0o777 == 0o700
+        sockets.chmod(0o770)
+        with pytest.raises(Misconfigured, match="somebody else made"):
+            embedded_home._sockets(home, None)
+    finally:
+        sockets.rmdir()
 
 
 def test_a_path_with_odd_characters_works(start: Start, tmp_path: Path) -> None:
@@ -241,6 +276,12 @@ def test_a_platform_without_the_wheel_is_told_what_to_do(
         start(tmp_path)
 
 
+def test_a_user_without_a_name_is_told_so(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    with pytest.raises(Misconfigured, match="uid not found: 54321"):
+        start(tmp_path)
+
+
 @as_root
 def test_as_root_below_a_closed_folder_nothing_is_opened(start: Start, tmp_path: Path, shelter: Path) -> None:
     closed = tmp_path / "home"
@@ -254,7 +295,7 @@ def test_as_root_below_a_closed_folder_nothing_is_opened(start: Start, tmp_path:
 
 
 @as_root
-def test_as_root_programs_below_a_closed_folder_are_copied(tmp_path: Path, shelter: Path) -> None:
+def test_as_root_programs_below_a_closed_folder_are_copied(tmp_path: Path) -> None:
     """A virtual environment in a 0700 home: the account could not run what lies there."""
     packages = embedded_home.packaged().parents[2]
     closed = tmp_path / "site-packages"
@@ -262,31 +303,30 @@ def test_as_root_programs_below_a_closed_folder_are_copied(tmp_path: Path, shelt
     for tree in (embedded_home.PACKAGE, f"{embedded_home.PACKAGE}.libs"):
         subprocess.run(["cp", "-a", str(packages / tree), str(closed)], check=True)
     programs = closed / embedded_home.PACKAGE / "pginstall18" / "bin"
-    for _ in range(2):  # the second time the copy is there
-        with closing_stop(embedded.start(tmp_path / "data", shelter=shelter, binaries=programs)) as postgres:
-            assert postgres.home.binaries.folder.is_relative_to(shelter)
-            line = [*shlex.split(postgres.psql), "-Atc", "SELECT 1"]
-            assert subprocess.run(line, capture_output=True, check=True).stdout == b"1\n"
+    with open_folder() as shelter:
+        for _ in range(2):  # the second time the copy is there
+            postgres = embedded.start(tmp_path / "data", shelter=shelter, binaries=programs)
+            try:
+                assert postgres.home.binaries.folder.is_relative_to(shelter)
+                line = [*shlex.split(postgres.psql), "-Atc", "SELECT 1"]
+                assert subprocess.run(line, capture_output=True, check=True).stdout == b"1\n"
+            finally:
+                postgres.stop()
 
 
 @as_root
-def test_as_root_an_open_data_dir_holds_the_data_itself(start: Start, shelter: Path) -> None:
-    postgres = start(shelter / "data")
-    assert postgres.home.folder == shelter / "data" / "postgres"
-    assert Path(f"/proc/{postgres.pid}").stat().st_uid == NOBODY
-
-
-@as_root
-def test_as_root_the_data_of_another_user_is_refused(start: Start, shelter: Path) -> None:
-    (shelter / "postgres").mkdir()
-    os.chown(shelter / "postgres", NOBODY, NOBODY)
-    with pytest.raises(Misconfigured, match=f"belongs to uid {NOBODY}"):
-        start(shelter)
-
-
-@contextmanager
-def closing_stop(postgres: embedded.EmbeddedPostgres) -> Iterator[embedded.EmbeddedPostgres]:
-    try:
-        yield postgres
-    finally:
+def test_as_root_an_open_data_dir_holds_the_data_itself(start: Start) -> None:
+    with open_folder() as folder:
+        postgres = start(folder)
+        assert postgres.home.folder == folder / "postgres"
+        assert Path(f"/proc/{postgres.pid}").stat().st_uid == NOBODY
         postgres.stop()
+
+
+@as_root
+def test_as_root_the_data_of_another_user_is_refused(start: Start) -> None:
+    with open_folder() as folder:
+        (folder / "postgres").mkdir()
+        os.chown(folder / "postgres", NOBODY, NOBODY)
+        with pytest.raises(Misconfigured, match=f"belongs to uid {NOBODY}"):
+            start(folder)
