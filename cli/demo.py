@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from rich.live import Live
 
-from cli import embedded, roles
+from cli import embedded, mirrored, roles
 from cli.scoreboard import Reading, Scoreboard
 from runtime.metrics import EVENTS, Metrics
 from runtime.settings import Settings, signing_secrets
@@ -25,8 +25,6 @@ from sandbox.live import Outcome
 from sandbox.live import run as run_company
 from sandbox.mischief import Mischief
 from schema.credentials import derive
-from schema.ddl import quoted, raw_schema
-from schema.entities import ENTITIES
 from store import status
 from store.companies import find
 from store.database import Connection, Pool, create_pool
@@ -112,22 +110,10 @@ async def _compare_when_caught_up(pool: Pool, truth: Truth) -> list[str]:
     deadline = time.monotonic() + CATCH_UP_SECONDS
     while True:
         async with pool.acquire() as connection:
-            lines = differences(truth, await _mirrored(connection))
+            lines = differences(truth, await mirrored.read(connection, COMPANY_ID))
         if not lines or time.monotonic() > deadline:
             return lines
         await asyncio.sleep(0.25)
-
-
-async def _mirrored(connection: Connection) -> dict[str, dict[Any, Any]]:
-    company = await find(connection, COMPANY_ID)
-    if company is None:
-        return {}
-    schema = quoted(raw_schema(company.slug))
-    found: dict[str, dict[Any, Any]] = {}
-    for entity in ENTITIES:
-        rows = await connection.fetch(f"SELECT id, to_jsonb(row) AS row FROM {schema}.{quoted(entity.plural)} AS row")
-        found[entity.name] = {row["id"]: row["row"] for row in rows}
-    return found
 
 
 async def _verdict(pool: Pool, outcome: Outcome, lines: list[str]) -> bool:
