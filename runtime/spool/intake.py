@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from runtime.on_problem import OnProblem
 from runtime.spool.file import SUFFIX, DamagedSpool, Row, SpoolFile
 from runtime.spool.holding import set_aside_if_free
-from schema.errors import Problem
+from schema.errors import Problem, SpoolUnavailable
 
 _CLOCK_TICK_NS: Final = 1_000_000_000
 _REST_SECONDS: Final = 5.0
@@ -109,7 +109,12 @@ class Intake:
 
     def _open_new(self) -> None:
         # A new name changes the directory's time; listing it many times a second would be most of an idle turn.
-        as_of = self._directory.stat().st_mtime_ns
+        try:
+            as_of = self._directory.stat().st_mtime_ns
+        except OSError as error:
+            if self._resting.get(self._directory, 0.0) < time.monotonic():
+                self._rest(self._directory, SpoolUnavailable(f"cannot read {self._directory}: {error.strerror}"))
+            return
         if as_of == self._listed_as_of:
             return
         unopened = 0

@@ -5,16 +5,15 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-_KEEPER: Final = Path(__file__).with_name("keeper.py")
+from rig.kept import Kept, free_ports
+
 _READY_SECONDS: Final = 90
-_STOP_SECONDS: Final = 30
 _PROTOCOL_HEADER: Final = b"AMQP\x00\x00\x09\x01"
 
 _CONFIG: Final = """\
@@ -26,48 +25,13 @@ disk_free_limit.absolute = 50MB
 """
 
 
-class Kept:
-    """A process group that ends with us (see keeper.py)."""
-
-    def __init__(self, command: list[str], env: dict[str, str], log: Path) -> None:
-        with log.open("ab") as output:
-            self._keeper = subprocess.Popen(
-                [sys.executable, str(_KEEPER), *command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=output,
-                env=env,
-                start_new_session=True,
-            )
-        assert self._keeper.stdout is not None
-        self._group = int(self._keeper.stdout.readline())
-
-    @property
-    def running(self) -> bool:
-        return self._keeper.poll() is None
-
-    def signal(self, number: int) -> None:
-        os.killpg(self._group, number)
-
-    def end(self) -> None:
-        """Kill the group, if it still runs, and wait for its end."""
-        assert self._keeper.stdin is not None
-        assert self._keeper.stdout is not None
-        self._keeper.stdin.close()
-        self.wait()
-        self._keeper.stdout.close()
-
-    def wait(self) -> None:
-        self._keeper.wait(_STOP_SECONDS)
-
-
 class Node:
     """An installed RabbitMQ as the current user, with its own home, ports, epmd, data and logs under `folder`."""
 
     def __init__(self, scripts: Path, folder: Path) -> None:
         self._scripts = scripts
         self._folder = folder
-        self._port, distribution, self._epmd_port = _free_ports(3)
+        self._port, distribution, self._epmd_port = free_ports(3)
         self.url = f"amqp://guest:guest@127.0.0.1:{self._port}/"
         self._env = _environment(folder, self._port, distribution, self._epmd_port)
         self._epmd: Kept | None = None
@@ -118,7 +82,7 @@ class Container:
     def __init__(self, image: str = "rabbitmq:3.13") -> None:
         self._name = f"pipemirror-test-{uuid4().hex[:8]}"
         self._image = image
-        (self._port,) = _free_ports(1)
+        (self._port,) = free_ports(1)
         self.url = f"amqp://guest:guest@127.0.0.1:{self._port}/"
         self._created = False
 
@@ -182,14 +146,6 @@ def _run(command: list[str], env: dict[str, str]) -> str:
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
     return done.stdout
-
-
-def _free_ports(number: int) -> list[int]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [server.getsockname()[1] for server in held]
-    for server in held:
-        server.close()
-    return ports
 
 
 def _wait_until_ready(port: int, alive: Callable[[], bool], hint: str) -> None:

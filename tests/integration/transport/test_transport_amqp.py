@@ -86,15 +86,18 @@ async def test_both_sides_resume_after_an_orderly_restart(broker: Broker, amqp: 
 async def test_connections_closed_by_the_broker_are_built_anew_and_old_acks_dropped(broker: Broker, amqp: Amqp) -> None:
     publisher, subscription = await amqp.publisher(), await amqp.subscription()
     await publisher.publish(LANE.routing_key, b"one")
+    await publisher.publish(LANE.routing_key, b"two")
     old = await receive(subscription, 1)
+    consumer = old[0].tag.consumer
+    await until(lambda: len(consumer.unacked) == 2)  # the second waits at hand; it must not outlive its connection
     await broker.close_all_connections()
 
-    (again,) = await receive(subscription, 1)
-    assert (again.body, again.redeliveries) == (b"one", 1)
+    again = await receive(subscription, 2)
+    assert [(message.body, message.redeliveries) for message in again] == [(b"one", 1), (b"two", 1)]
     await subscription.ack(old)
-    await publish_for_sure(publisher, b"two")
-    (two,) = await receive(subscription, 1)
-    await subscription.ack([again, two])
+    await publish_for_sure(publisher, b"three")
+    (three,) = await receive(subscription, 1)
+    await subscription.ack([*again, three])
     await backlog_becomes(subscription, LANE.name, 0)
 
 

@@ -57,6 +57,15 @@ async def test_concurrent_publishes_all_arrive_once_and_each_producer_in_its_ord
         assert [number for producer, number in received if producer == name] == list(range(50))
 
 
+async def test_an_emptied_queue_goes_on(transport: Amqp | Spool) -> None:
+    publisher, subscription = await transport.publisher(), await transport.subscription()
+    for number in range(3):
+        await publisher.publish(LANE.routing_key, b"%d" % number)
+        messages = await receive(subscription, 1)
+        assert [message.body for message in messages] == [b"%d" % number]
+        await subscription.ack(messages)
+
+
 async def test_nothing_at_hand_is_none(transport: Amqp | Spool) -> None:
     subscription = await transport.subscription()
     assert subscription.receive_nowait() is None

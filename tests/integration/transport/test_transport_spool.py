@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sqlite3
 import sys
@@ -340,12 +341,23 @@ async def test_a_full_disk_refuses_and_takes_again_once_there_is_room(spool: Spo
     assert [message.body for message in received] == [b"before", b"after"]
 
 
-async def test_a_file_removed_under_the_writer_is_not_written_to(spool: Spool) -> None:
+@pytest.mark.parametrize("removed", ["0.spool*", "0.lease", "0.*"])
+async def test_a_file_or_a_lease_removed_under_the_writer_is_noticed(spool: Spool, removed: str) -> None:
     writer = await spool.publisher()
-    for file in spool.directory.glob("0.*"):
+    before = writer._own
+    for file in spool.directory.glob(removed):
         file.unlink()
     await writer.publish("lane.0", b"x")
+    assert writer._own is not before
     assert [message.body for message in await receive(await spool.subscription(), 1)] == [b"x"]
+
+
+async def test_a_directory_that_was_removed_and_comes_back_is_read_again(spool: Spool) -> None:
+    writer, subscription = await spool.publisher(), await spool.subscription()
+    shutil.rmtree(spool.directory)
+    await asyncio.sleep(0.2)  # some looks at nothing
+    await writer.publish("lane.0", b"x")
+    assert [message.body for message in await receive(subscription, 1)] == [b"x"]
 
 
 async def test_a_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
