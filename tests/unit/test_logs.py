@@ -79,11 +79,12 @@ def test_the_detail_of_postgres_never_gets_out(out: io.StringIO) -> None:
     configure("worker", form="json", stream=out)
     log = structlog.stdlib.get_logger("here")
     error = ValueError('duplicate key value violates "x"\nDETAIL:  Key (email)=(leaked)\nis there.\nHINT:  none')
+    other = ValueError("cannot be parsed:\nleaked")
     try:
         try:
             raise error
         except ValueError as cause:
-            raise ExceptionGroup("several", [KeyError("other"), cause]) from cause
+            raise ExceptionGroup("several", [other, cause]) from cause
     except ExceptionGroup:
         log.exception("apply_failed", reason=str(error))
         logging.getLogger("asyncpg").exception("lost: %s", error)

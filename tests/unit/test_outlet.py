@@ -242,6 +242,11 @@ def test_of_a_busy_lane_only_a_full_bundle_is_taken() -> None:
     assert gathering.take({"busy"}) is None
     gathering.add("busy", 3, 99)
     assert gathering.take({"busy"}) == ("busy", [2, 3], 100), "full by bytes"
+    gathering.add("busy", 4, 60)
+    gathering.add("busy", 5, 60)
+    assert gathering.take({"busy"}) == ("busy", [4], 60)
+    assert gathering.take({"busy"}) is None, "what is left does not fill one"
+    assert gathering.take() == ("busy", [5], 60)
     assert gathering.take() is None
 
 
