@@ -98,7 +98,7 @@ def discard(data_dir: Path, *, shelter: Path = SHELTER) -> None:
 def runs(home: Home) -> bool:
     """Whether any process of this Postgres lives, the last backends of a killed postmaster included."""
     with _opened(home.running) as lock:
-        return not _locked(lock, fcntl.LOCK_EX)
+        return not _locked(lock, fcntl.LOCK_SH)
 
 
 def _ensure_running(home: Home, settings: Mapping[str, str], deadline: float) -> Postmaster:

@@ -20,6 +20,7 @@ from typing import TypedDict
 
 # Fast shutdown, then immediate (recovery at the next start), then the last resort; seconds of patience for each.
 ESCALATION = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
+LOCK_SECONDS = 5
 PR_SET_PDEATHSIG = 1
 STARTED = b"started\n"
 
@@ -58,7 +59,10 @@ def _spawn(plan: Plan) -> subprocess.Popen[bytes]:
     """Start the postmaster. It inherits the locked file, so the lock says whether Postgres runs, even without us."""
     die_with_keeper = _die_with_parent if sys.platform == "linux" else None
     with open(plan["running"], "rb") as running, open(plan["log"], "ab") as log:  # noqa: PTH123 - lean on purpose
-        fcntl.flock(running, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Free, but for the instants in which others look at it. SIGALRM ends us should it not be.
+        signal.alarm(LOCK_SECONDS)
+        fcntl.flock(running, fcntl.LOCK_EX)
+        signal.alarm(0)
         return subprocess.Popen(
             plan["command"],
             env=plan["environment"],
