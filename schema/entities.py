@@ -13,6 +13,7 @@ Further names behind the type are what events call the column. `ref` is the enti
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -95,7 +96,7 @@ class Entity:
     deleted_columns: Mapping[str, bool] = field(default_factory=lambda: _IS_DELETED)
 
     def column(self, name: str) -> Column:
-        return next(column for column in self.columns if column.name == name)
+        return _by_name(self)[name]
 
     def group(self, name: str) -> tuple[str, ...]:
         """The columns of a group, the two system columns that say whether the record exists among the first."""
@@ -103,7 +104,12 @@ class Entity:
         return (DELETED_AT, MERGED_INTO, *own) if name == EVENT else own
 
     def has(self, name: str) -> bool:
-        return any(column.name == name for column in self.columns)
+        return name in _by_name(self)
+
+
+@cache
+def _by_name(entity: Entity) -> dict[str, Column]:
+    return {column.name: column for column in entity.columns}
 
 
 PARTICIPANTS = renamed_items({"primary_flag": "primary"})

@@ -71,7 +71,7 @@ _record_ids = count(1000)
 
 @st.composite
 def deal_events(draw: st.DrawFn, record_id: int) -> list[Event]:
-    """A deal's life: changes of a few columns and custom fields, deletes, restores; some of one instant, some partial."""
+    """A deal's life: changes, deletes, restores; some events share their instant, some carry only a part."""
     at, found = 0, []
     for number in range(draw(st.integers(1, 7))):
         at += draw(st.sampled_from([0, 1_000, 400_000, 2 * SECOND]))
