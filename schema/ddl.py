@@ -19,6 +19,11 @@ def raw_schema(slug: str) -> str:
     return f"{slug}_raw"
 
 
+def table(slug: str, entity: Entity) -> str:
+    """The qualified name of an entity's table."""
+    return f"{quoted(raw_schema(slug))}.{quoted(entity.plural)}"
+
+
 def columns(entity: Entity) -> dict[str, str]:
     """Column name -> its definition, in the order of the table."""
     own = {column.name: column.type.sql for column in entity.columns}
@@ -45,30 +50,30 @@ def create_schemas(slug: str) -> Iterator[str]:
 
 
 def create_tables(slug: str) -> Iterator[str]:
-    """Every table of a company that does not exist yet, with its indexes."""
+    """Every table of a company that does not exist yet."""
     for entity in ENTITIES:
-        yield from create_table(slug, entity)
+        body = ", ".join(f"{quoted(name)} {definition}" for name, definition in columns(entity).items())
+        yield f"CREATE TABLE IF NOT EXISTS {table(slug, entity)} ({body})"
     schema = quoted(raw_schema(slug))
     yield f"""CREATE TABLE IF NOT EXISTS {schema}.{HISTORY} (
         entity text NOT NULL, entity_id text NOT NULL, field text NOT NULL, old_value jsonb, new_value jsonb,
         changed_at timestamptz NOT NULL, user_id bigint, source text NOT NULL, version text COLLATE "C" NOT NULL)"""
-    yield f"CREATE INDEX IF NOT EXISTS {HISTORY}_record ON {schema}.{HISTORY} (entity, entity_id, changed_at)"
     yield f"""CREATE TABLE IF NOT EXISTS {schema}.{MERGES} (
         entity text NOT NULL, loser_id text NOT NULL, winner_id text NOT NULL, merged_at timestamptz NOT NULL,
         PRIMARY KEY (entity, loser_id, winner_id))"""
 
 
-def create_table(slug: str, entity: Entity) -> Iterator[str]:
-    table = f"{quoted(raw_schema(slug))}.{quoted(entity.plural)}"
-    body = ", ".join(f"{quoted(name)} {definition}" for name, definition in columns(entity).items())
-    yield f"CREATE TABLE IF NOT EXISTS {table} ({body})"
-    yield f"CREATE INDEX IF NOT EXISTS {quoted(entity.plural + '_synced_at')} ON {table} (_synced_at)"
-    if entity.has(entity.updated):
-        yield f"CREATE INDEX IF NOT EXISTS {quoted(entity.plural + '_updated')} ON {table} ({quoted(entity.updated)})"
-    # Few rows ever have one: the index costs nothing and finds what to normalise once a type is learnt.
-    yield (
-        f"CREATE INDEX IF NOT EXISTS {quoted(entity.plural + '_untyped')} ON {table} (id) WHERE _untyped IS NOT NULL"
-    )
+def create_indexes(slug: str) -> Iterator[str]:
+    """After the columns: an index of an upgrade may be on a column of the same upgrade."""
+    for entity in ENTITIES:
+        for column in ("_synced_at", *([entity.updated] if entity.has(entity.updated) else [])):
+            name = quoted(f"{entity.plural}_{column.strip('_')}")
+            yield f"CREATE INDEX IF NOT EXISTS {name} ON {table(slug, entity)} ({quoted(column)})"
+        # Few rows ever have one: the index costs nothing and finds what to normalise once a type is learnt.
+        name = quoted(f"{entity.plural}_untyped")
+        yield f"CREATE INDEX IF NOT EXISTS {name} ON {table(slug, entity)} (id) WHERE _untyped IS NOT NULL"
+    history = f"{quoted(raw_schema(slug))}.{HISTORY}"
+    yield f"CREATE INDEX IF NOT EXISTS {HISTORY}_record ON {history} (entity, entity_id, changed_at)"
 
 
 def add_columns(slug: str, entity: Entity, existing: Iterable[str]) -> Iterator[str]:
@@ -76,5 +81,4 @@ def add_columns(slug: str, entity: Entity, existing: Iterable[str]) -> Iterator[
     present = set(existing)
     for name, definition in columns(entity).items():
         if name not in present:
-            table = f"{quoted(raw_schema(slug))}.{quoted(entity.plural)}"
-            yield f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {quoted(name)} {definition}"
+            yield f"ALTER TABLE {table(slug, entity)} ADD COLUMN IF NOT EXISTS {quoted(name)} {definition}"

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from schema.ddl import HISTORY, MERGES, columns, quoted, raw_schema
+from schema.ddl import HISTORY, MERGES, columns, quoted, raw_schema, table
 from schema.entities import Entity
 
 HISTORY_COLUMNS = (
@@ -20,20 +20,18 @@ def written(entity: Entity) -> tuple[str, ...]:
 def lock_rows(slug: str, entity: Entity) -> str:
     """$1: ids. Locks in id order, as every writer does, so that no two writers wait for each other."""
     names = ", ".join(quoted(name) for name in written(entity))
-    table = f"{quoted(raw_schema(slug))}.{quoted(entity.plural)}"
-    return f"SELECT {names} FROM {table} WHERE id = ANY($1::{entity.id_type.sql}[]) ORDER BY id FOR NO KEY UPDATE"
-
-
-@cache
+    return (
+        f"SELECT {names} FROM {table(slug, entity)} "
+        f"WHERE id = ANY($1::{entity.id_type.sql}[]) ORDER BY id FOR NO KEY UPDATE"
+    )@cache
 def upsert(slug: str, entity: Entity) -> str:
     """Parameters as `written`. Returns the id, or nothing if the row moved since it was read: then fold again."""
     names = written(entity)
     listed = ", ".join(quoted(name) for name in names)
     values = ", ".join(f"${number}" for number in range(1, len(names) + 1))
     changed = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in names if name != "id")
-    table = f"{quoted(raw_schema(slug))}.{quoted(entity.plural)}"
     return (
-        f"INSERT INTO {table} AS mirrored ({listed}, _synced_at) VALUES ({values}, now()) "
+        f"INSERT INTO {table(slug, entity)} AS mirrored ({listed}, _synced_at) VALUES ({values}, now()) "
         f"ON CONFLICT (id) DO UPDATE SET {changed}, _synced_at = excluded._synced_at "
         "WHERE mirrored._revision = excluded._revision - 1 RETURNING id"
     )
@@ -76,8 +74,7 @@ def note_merges(slug: str) -> str:
 def lock_untyped(slug: str, entity: Entity) -> str:
     """$1 custom field hashes whose types are known, $2 how many rows at most."""
     names = ", ".join(quoted(name) for name in written(entity))
-    table = f"{quoted(raw_schema(slug))}.{quoted(entity.plural)}"
     return (
-        f"SELECT {names} FROM {table} WHERE _untyped IS NOT NULL AND _untyped && $1::text[] "
+        f"SELECT {names} FROM {table(slug, entity)} WHERE _untyped IS NOT NULL AND _untyped && $1::text[] "
         "ORDER BY id LIMIT $2 FOR NO KEY UPDATE"
     )

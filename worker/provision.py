@@ -28,6 +28,8 @@ async def complete(connection: Connection, slug: str) -> None:
     for entity in ENTITIES:
         for statement in ddl.add_columns(slug, entity, present[entity.plural]):
             await connection.execute(statement)
+    for statement in ddl.create_indexes(slug):
+        await connection.execute(statement)
 
 
 async def _present_columns(connection: Connection, slug: str) -> dict[str, set[str]]:

@@ -1,8 +1,7 @@
 """Small events for tests: what a webhook body says, with as little as a reader must know."""
 
+import json
 from typing import Any
-
-import orjson
 
 from schema.envelope import Envelope
 from schema.event import Event, read
@@ -35,7 +34,7 @@ def v2_body(
         "version": "2.0",
     }
     full = None if data is None else {"id": record_id} | data
-    return orjson.dumps({"data": full, "previous": previous, "meta": named | meta})
+    return json.dumps({"data": full, "previous": previous, "meta": named | meta}).encode()
 
 
 def envelope(body: bytes, company_id: int = COMPANY, received_at: int = START) -> Envelope:

@@ -1,0 +1,112 @@
+"""Companies and their schemas: races, upgrades, slugs that are never given twice, a role without superuser."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from schema import ddl
+from schema.entities import BY_NAME, ENTITIES
+from store import companies
+from store.database import Pool, create_pool
+from worker.migrate import migrate
+from worker.provision import provision
+
+
+async def make(pool: Pool, company_id: int, *, numbered: bool = False) -> str:
+    async with pool.acquire() as connection:
+        return (await provision(connection, company_id, numbered_slugs=numbered)).slug
+
+
+async def test_two_migrations_at_once_and_one_after_them_work(database: str) -> None:
+    applied = await asyncio.gather(*(migrate(database) for _ in range(3)))
+
+    assert sorted(map(len, applied)) == [0, 0, 1]
+    assert await migrate(database) == []
+
+
+async def test_the_first_company_is_called_pipedrive_and_the_others_bear_their_id(pool: Pool) -> None:
+    assert [await make(pool, company_id) for company_id in (5, 6, 5)] == ["pipedrive", "pipedrive_6", "pipedrive"]
+
+
+async def test_with_a_marketplace_app_every_company_bears_its_id(pool: Pool) -> None:
+    assert await make(pool, 5, numbered=True) == "pipedrive_5"
+
+
+async def test_a_purged_companys_slug_is_not_given_to_another_one(pool: Pool) -> None:
+    await make(pool, 5)
+    async with pool.acquire() as connection:
+        await connection.execute("UPDATE pipemirror.companies SET state = 'purged'")
+
+    assert await make(pool, 6) == "pipedrive_6"
+
+
+async def test_workers_that_meet_new_companies_at_the_same_moment_agree(pool: Pool) -> None:
+    slugs = await asyncio.gather(*(make(pool, company_id) for company_id in (1, 2, 3, 1, 2, 3)))
+
+    assert slugs[:3] == slugs[3:]
+    assert min(slugs) == "pipedrive"
+    assert len(set(slugs)) == 3
+    async with pool.acquire() as connection:
+        assert len(await companies.all_companies(connection)) == 3
+
+
+async def test_every_entity_has_its_table_with_every_column_of_the_catalogue(pool: Pool) -> None:
+    await make(pool, 5)
+    async with pool.acquire() as connection:
+        rows = await connection.fetch(
+            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'pipedrive_raw'"
+        )
+    found = {(row["table_name"], row["column_name"]) for row in rows}
+
+    expected = {(entity.plural, name) for entity in ENTITIES for name in ddl.columns(entity)}
+    assert expected <= found
+
+
+async def test_an_upgrade_adds_the_columns_that_an_older_table_lacks(migrated: str, pool: Pool) -> None:
+    await make(pool, 5)
+    async with pool.acquire() as connection:
+        await connection.execute("ALTER TABLE pipedrive_raw.deals DROP COLUMN arr, DROP COLUMN _untyped")
+        await connection.execute("DROP TABLE pipedrive_raw.boards")
+
+    await migrate(migrated)
+
+    async with pool.acquire() as connection:
+        await connection.fetch("SELECT arr, _untyped FROM pipedrive_raw.deals")
+        await connection.fetch("SELECT id FROM pipedrive_raw.boards")
+
+
+async def test_two_ways_to_a_table_end_in_the_same_one(pool: Pool) -> None:
+    """A new table and one that grew by upgrades have the same columns and types."""
+    await make(pool, 5)
+    deal = BY_NAME["deal"]
+    async with pool.acquire() as connection:
+        await connection.execute("CREATE SCHEMA grown_raw")
+        await connection.execute("CREATE TABLE grown_raw.deals (id bigint PRIMARY KEY)")
+        for statement in ddl.add_columns("grown", deal, ["id"]):
+            await connection.execute(statement)
+        shapes = [
+            {
+                tuple(row)
+                for row in await connection.fetch(
+                    "SELECT column_name, data_type, udt_name, collation_name, is_nullable "
+                    "FROM information_schema.columns WHERE table_schema = $1 AND table_name = 'deals'",
+                    schema,
+                )
+            }
+            for schema in ("pipedrive_raw", "grown_raw")
+        ]
+    assert shapes[0] == shapes[1]
+
+
+async def test_provisioning_gives_up_on_a_lock_instead_of_waiting_for_ever(migrated: str, pool: Pool) -> None:
+    await make(pool, 5)
+    impatient = await create_pool(migrated, size=1, application="tests")
+    async with pool.acquire() as holder, holder.transaction():
+        await holder.execute("LOCK TABLE pipedrive_raw.deals IN ACCESS EXCLUSIVE MODE")
+        async with impatient.acquire() as connection:
+            await connection.execute("SET lock_timeout = '200ms'")
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                async with connection.transaction():
+                    await connection.execute("ALTER TABLE pipedrive_raw.deals ADD COLUMN IF NOT EXISTS later text")
+    await impatient.close()
