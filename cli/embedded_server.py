@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from cli import embedded_keeper
-from cli.embedded_home import Home, run_as
+from cli.embedded_account import run_as
+from cli.embedded_home import Home
 from schema.errors import DatabaseUnavailable, Misconfigured
 
 ROLE: Final = "pipemirror"

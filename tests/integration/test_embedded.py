@@ -226,9 +226,13 @@ def test_a_server_that_cannot_start_says_why(start: Start, tmp_path: Path) -> No
         start(tmp_path, no_such_setting="on")
 
 
-def test_a_path_too_long_for_a_socket_works(start: Start, tmp_path: Path) -> None:
+def test_a_path_too_long_for_a_socket_works(start: Start, tmp_path: Path, shelter: Path) -> None:
     data_dir = tmp_path / ("long" * 30)
-    assert query(start(data_dir).dsn, "SELECT 1") == [(1,)]
+    postgres = start(data_dir)
+    assert query(postgres.dsn, "SELECT 1") == [(1,)]
+    postgres.stop()
+    embedded.discard(data_dir, shelter=shelter)
+    assert not postgres.home.sockets.exists()
 
 
 def test_a_short_folder_for_a_socket_is_ours_alone(tmp_path: Path) -> None:
