@@ -58,7 +58,8 @@ async def receiving(
     else:
         await spool.adopt()
         queues = topology.queues(settings.lanes)
-        broker = AmqpPublisher(settings.amqp_url.get_secret_value(), queues, on_problem=_report)
+        # A little less than the deadline of `Ways`, so that the reason the publisher gives is the one that is told.
+        broker = AmqpPublisher(settings.amqp_url.get_secret_value(), queues, confirm_timeout=0.9, on_problem=_report)
         await broker.start()
         ways = Ways(broker, spool, metrics=metrics, probe=broker.probe)
     outlet = Outlet(ways, lanes=settings.lanes, metrics=metrics)

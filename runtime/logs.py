@@ -58,8 +58,10 @@ def configure(role: str, *, form: Format | None = None, level: str = "info", str
 def _quieten_libraries(level: int) -> None:
     # aiormq at debug logs the frames, and with them the events: libraries never go below info.
     floor = logging.INFO if level <= logging.DEBUG else max(level, logging.WARNING)
-    for name in ("aiohttp", "aio_pika", "aiormq", "asyncio", "asyncpg", "yoyo"):
+    for name in ("aiohttp", "aio_pika", "asyncio", "asyncpg", "yoyo"):
         logging.getLogger(name).setLevel(floor)
+    # It prints a traceback for every connection that is lost; the transports tell that once and in words.
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)
 
 
 def _processors(role: str) -> list[Processor]:

@@ -105,9 +105,9 @@ def _whole(value: Any) -> int | None:
     if isinstance(value, dict):
         # A v1 reference: the id stands under `value` (persons, organizations) or `id` (users).
         return _whole(value.get("value", value.get("id")))
-    if value is None or value == "":
+    if value is None or value == "" or value is False:
         return None
-    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+    if (value is not True and isinstance(value, int)) or (isinstance(value, float) and value.is_integer()):
         return int(value)
     if isinstance(value, str) and len(value) < 40:  # noqa: PLR2004 - int() is quadratic, and no id is longer
         return int(value)

@@ -1,5 +1,6 @@
 """DDL of a company's tables, generated from the entity catalogue. It only adds: no statement drops or rewrites."""
 
+import hashlib
 from collections.abc import Iterable, Iterator
 
 from schema.entities import ENTITIES, Entity
@@ -74,6 +75,12 @@ def create_indexes(slug: str) -> Iterator[str]:
         yield f"CREATE INDEX IF NOT EXISTS {name} ON {table(slug, entity)} (id) WHERE _untyped IS NOT NULL"
     history = f"{quoted(raw_schema(slug))}.{HISTORY}"
     yield f"CREATE INDEX IF NOT EXISTS {HISTORY}_record ON {history} (entity, entity_id, changed_at)"
+
+
+def fingerprint() -> str:
+    """Changes whenever this release's catalogue makes other tables than an earlier one: then they are completed."""
+    statements = (*create_tables(""), *create_indexes(""))
+    return hashlib.blake2b("\n".join(statements).encode(), digest_size=8).hexdigest()
 
 
 def add_columns(slug: str, entity: Entity, existing: Iterable[str]) -> Iterator[str]:

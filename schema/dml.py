@@ -23,7 +23,10 @@ def lock_rows(slug: str, entity: Entity) -> str:
     return (
         f"SELECT {names} FROM {table(slug, entity)} "
         f"WHERE id = ANY($1::{entity.id_type.sql}[]) ORDER BY id FOR NO KEY UPDATE"
-    )@cache
+    )
+
+
+@cache
 def upsert(slug: str, entity: Entity) -> str:
     """Parameters as `written`. Returns the id, or nothing if the row moved since it was read: then fold again."""
     names = written(entity)

@@ -4,6 +4,7 @@ v1 and v2 are told apart by the body itself: v2 has `data` and `meta.version` "2
 """
 
 import re
+import zlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -23,6 +24,8 @@ ACTIONS: Final = {
 }  # fmt: skip
 """v2 and v1 names of the same thing. `merge` is v1's: the record absorbed another one."""
 
+MAX_INFLATED: Final = 64 * 1024 * 1024
+_GZIP: Final = b"\x1f\x8b"
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -53,6 +56,7 @@ class Notice:
 
 def parse(body: bytes) -> dict[str, Any]:
     """The body as an object. Postgres can hold no NUL character in text or jsonb, so a body with one is refused."""
+    body = _inflated(body)
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -85,6 +89,20 @@ def subject(body: dict[str, Any]) -> dict[str, str | None]:
     return {
         name: str(value)[:100].replace("\x00", "") for name, value in found.items() if isinstance(value, (str, int))
     }
+
+
+def _inflated(body: bytes) -> bytes:
+    """The receiver keeps a body as it came; no JSON begins like gzip."""
+    if not body.startswith(_GZIP):
+        return body
+    inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        inflated = inflater.decompress(body, MAX_INFLATED)
+    except zlib.error as error:
+        raise UnreadableJson(f"damaged gzip body: {error}") from None
+    if inflater.unconsumed_tail:
+        raise UnreadableJson(f"the gzip body inflates to more than {MAX_INFLATED} bytes")
+    return inflated
 
 
 def _version(body: dict[str, Any], meta: dict[str, Any]) -> int:

@@ -50,6 +50,18 @@ async def all_companies(connection: Connection) -> list[Company]:
     return [Company(**row) for row in rows]
 
 
+async def catalogue_of(connection: Connection, company_id: int) -> str | None:
+    """Fingerprint of the catalogue that the company's tables were completed to."""
+    found: str | None = await connection.fetchval(
+        "SELECT catalogue FROM pipemirror.companies WHERE id = $1", company_id
+    )
+    return found
+
+
+async def completed(connection: Connection, company_id: int, catalogue: str) -> None:
+    await connection.execute("UPDATE pipemirror.companies SET catalogue = $2 WHERE id = $1", company_id, catalogue)
+
+
 async def register(connection: Connection, company_id: int, *, numbered: bool) -> Company:
     """Give a never-seen company its slug, within the caller's transaction; return the known one unchanged.
 

@@ -1,12 +1,13 @@
 """Connections to Postgres, and what its errors mean for us: try again, hold, or give this event up."""
 
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import orjson
 from asyncpg.pool import PoolConnectionProxy
 
-from schema.errors import Conflict, DatabaseUnavailable, NotNow
+from schema.errors import Conflict, DatabaseUnavailable, NotNow, Problem
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
@@ -44,10 +45,16 @@ async def create_pool(dsn: str, *, size: int, application: str, command_timeout:
 
 
 def describe(error: BaseException) -> str:
-    """What went wrong, without DETAIL: that part of Postgres' errors prints whole rows."""
-    state = getattr(error, "sqlstate", None)
-    text = str(error).partition("\n")[0][:300]
-    return f"{type(error).__name__}{f' ({state})' if state else ''}: {text}"
+    """What went wrong, without any value: neither DETAIL, which prints whole rows, nor what a message may quote."""
+    name, state = type(error).__name__, getattr(error, "sqlstate", None)
+    if isinstance(error, asyncpg.PostgresError) and not str(state).startswith("22"):
+        return f"{name} ({state}): {error.args[0] if error.args else ''}"[:300]
+    if isinstance(error, asyncpg.DataError) or state:
+        return f"{name}{f' ({state})' if state else ''}: Postgres cannot hold one of the values"
+    if isinstance(error, (OSError, TimeoutError, asyncpg.InterfaceError, Problem)):
+        return f"{name}: {error}"[:300]
+    frame = traceback.extract_tb(error.__traceback__)[-1:]
+    return f"{name} in {', '.join(f'{place.name} ({place.filename}:{place.lineno})' for place in frame)}"
 
 
 def not_now(error: BaseException) -> NotNow | None:

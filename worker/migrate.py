@@ -30,7 +30,7 @@ async def migrate(dsn: str) -> list[str]:
         for company in await companies.all_companies(connection):
             if company.state != companies.PURGED:
                 async with connection.transaction():
-                    await provision.complete(connection, company.slug)
+                    await provision.complete(connection, company)
         return applied
     finally:
         await connection.close()

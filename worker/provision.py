@@ -14,14 +14,21 @@ async def provision(connection: Connection, company_id: int, *, numbered_slugs: 
     async with connection.transaction():
         company = await companies.register(connection, company_id, numbered=numbered_slugs)
         if company.state != companies.PURGED:
-            await complete(connection, company.slug)
+            await complete(connection, company)
     return company
 
 
-async def complete(connection: Connection, slug: str) -> None:
+async def complete(connection: Connection, company: Company) -> None:
     """Bring a company's tables to this release's catalogue. Only adds, and never waits long for a lock."""
     await connection.execute("SET LOCAL lock_timeout = '5s'")
     await connection.execute("SELECT pg_advisory_xact_lock($1)", _DDL_LOCK)
+    if await companies.catalogue_of(connection, company.id) == ddl.fingerprint():
+        return
+    await _complete_tables(connection, company.slug)
+    await companies.completed(connection, company.id, ddl.fingerprint())
+
+
+async def _complete_tables(connection: Connection, slug: str) -> None:
     for statement in (*ddl.create_schemas(slug), *ddl.create_tables(slug)):
         await connection.execute(statement)
     present = await _present_columns(connection, slug)

@@ -5,6 +5,7 @@ CREATE TABLE pipemirror.companies (
     id          bigint PRIMARY KEY,
     slug        text NOT NULL UNIQUE, -- names its two schemas; never given to another company, also after a purge
     state       text NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'paused', 'purged')),
+    catalogue   text, -- fingerprint of the entity catalogue that its tables were last completed to
     created_at  timestamptz NOT NULL DEFAULT now(),
     purged_at   timestamptz
 );

@@ -68,6 +68,7 @@ async def test_an_upgrade_adds_the_columns_that_an_older_table_lacks(migrated: s
     async with pool.acquire() as connection:
         await connection.execute("ALTER TABLE pipedrive_raw.deals DROP COLUMN arr, DROP COLUMN _untyped")
         await connection.execute("DROP TABLE pipedrive_raw.boards")
+        await connection.execute("UPDATE pipemirror.companies SET catalogue = 'of an older release'")
 
     await migrate(migrated)
 
