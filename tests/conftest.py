@@ -15,9 +15,10 @@ from schema.errors import Problem
 HERE = Path(__file__).parent
 PURE = (HERE / "unit", HERE / "property")
 ON_EVERY_POSTGRES = HERE / "integration"
-# Named by the developer for the tests, which delete what they find there.
+# A name of its own: the tests drop the databases that they make there.
 TEST_DATABASE_URL = os.environ.get("TEST_DATABASE_URL") or None
-TEST_AMQP_URL = os.environ.get("TEST_AMQP_URL") or None
+# Used only where no broker of our own can be started; queues that hold messages are not touched.
+AMQP_URL = os.environ.get("AMQP_URL") or None
 
 
 def pytest_configure() -> None:
@@ -83,8 +84,8 @@ async def broker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[rabb
     """A running RabbitMQ. As with Postgres, one that is missing is a failure."""
     async with AsyncExitStack() as running:
         with pytest.MonkeyPatch.context() as environment:
-            if TEST_AMQP_URL:
-                environment.setenv("AMQP_URL", TEST_AMQP_URL)
+            if AMQP_URL:
+                environment.setenv("AMQP_URL", AMQP_URL)
             try:
                 found = await running.enter_async_context(rabbitmq.rabbitmq(tmp_path_factory.mktemp("rabbitmq")))
             except RuntimeError as problem:

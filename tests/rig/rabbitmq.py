@@ -1,7 +1,8 @@
 """A RabbitMQ for the tests: one that is there, or a private throw-away node.
 
-In this order: AMQP_URL; a server on 127.0.0.1:5672 that takes guest/guest; an installed rabbitmq-server, run as
-the current user in a temporary folder; a container; what apt-get can install; else one line that says what to run.
+In this order: an installed rabbitmq-server, run as the current user in a temporary folder; a container; AMQP_URL; a
+server on 127.0.0.1:5672 that takes guest/guest; what apt-get can install; else one line that says what to run. A node
+of our own comes first because tests kill, freeze and restart it, which they cannot do to somebody else's broker.
 """
 
 import asyncio
@@ -21,7 +22,8 @@ from rig.rabbitmq_node import Container, Node
 from schema.topology import DEAD_EXCHANGE, EXCHANGE, queues
 
 LOCAL: Final = "amqp://guest:guest@127.0.0.1:5672/"
-MISSING: Final = "no RabbitMQ: run `apt-get install --no-install-recommends rabbitmq-server`, or set AMQP_URL"
+INSTALL: Final = "run `apt-get install --no-install-recommends rabbitmq-server`"
+MISSING: Final = f"no RabbitMQ: {INSTALL}, or set AMQP_URL to one that tests may use"
 _SCRIPTS: Final = ("/usr/lib/rabbitmq/bin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/sbin")
 _MOST_LANES: Final = 16
 
@@ -87,7 +89,7 @@ class Broker:
 
     def _ours(self) -> Node | Container:
         if self._service is None:
-            raise Uncontrolled("this test needs a broker of its own: unset AMQP_URL")
+            raise Uncontrolled(f"this test kills and restarts its broker and needs one of its own: {INSTALL}")
         return self._service
 
     async def _control(self, *arguments: str) -> str:
@@ -97,11 +99,14 @@ class Broker:
 @asynccontextmanager
 async def rabbitmq(folder: Path) -> AsyncIterator[Broker]:
     """A broker that is ready; a private one lives in `folder` and ends with this context, or with this process."""
+    service = await asyncio.to_thread(_found, folder)
     given = os.environ.get("AMQP_URL")
-    if given or await _answers(LOCAL):
+    if service is None and (given or await _answers(LOCAL)):
         yield Broker(given or LOCAL, None)
         return
-    service = await asyncio.to_thread(_find_service, folder)
+    service = service or await asyncio.to_thread(_freshly_installed, folder)
+    if service is None:
+        raise RuntimeError(MISSING)
     try:
         await asyncio.to_thread(service.start)
         yield Broker(service.url, service)
@@ -109,11 +114,8 @@ async def rabbitmq(folder: Path) -> AsyncIterator[Broker]:
         await asyncio.to_thread(service.end)
 
 
-def _find_service(folder: Path) -> Node | Container:
-    for attempt in (_installed, _container, _freshly_installed):
-        if (service := attempt(folder)) is not None:
-            return service
-    raise RuntimeError(MISSING)
+def _found(folder: Path) -> Node | Container | None:
+    return _installed(folder) or _container(folder)
 
 
 def _installed(folder: Path) -> Node | None:
@@ -167,6 +169,7 @@ async def _delete_topology(url: str) -> None:
     async with connection:
         channel = await connection.channel()
         for queue in queues(_MOST_LANES):
-            await channel.queue_delete(queue.name)
+            # Refused by the broker while it holds messages: they may be somebody's events.
+            await channel.queue_delete(queue.name, if_empty=True)
         for exchange in (EXCHANGE, DEAD_EXCHANGE):
             await channel.exchange_delete(exchange)
