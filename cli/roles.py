@@ -127,6 +127,7 @@ async def run_worker(process: Process) -> None:
         health = await worker.serve_health(
             process.checks,
             process.metrics,
+            host=settings.worker_metrics_host,
             port=settings.worker_metrics_port,
             fixed="WORKER_METRICS_PORT" in settings.given,
             note=settings.data_dir / "run" / "worker-metrics-port",

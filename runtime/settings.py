@@ -87,6 +87,9 @@ class Settings(BaseSettings):
     )
     receiver_host: str = _setting("127.0.0.1", "Address the receiver listens on", "a host name or address")
     receiver_port: int = _whole(8080, "Port the receiver listens on", "a port", _PORTS)
+    worker_metrics_host: str = _setting(
+        "127.0.0.1", "Address the worker's health and metrics listen on", "a host name or address"
+    )
     worker_metrics_port: int = _whole(
         9090,
         "Port of the worker's health and metrics. When the default is taken a free one is used and written under "

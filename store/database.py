@@ -66,7 +66,8 @@ def not_now(error: BaseException) -> NotNow | None:
         if state in _RETRIED:
             return Conflict(describe(error))
         return DatabaseUnavailable(describe(error)) if state[:2] in _HELD_CLASSES else None
-    if isinstance(error, (OSError, TimeoutError, asyncpg.InterfaceError)):
+    if isinstance(error, (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)):
+        # The last is what the driver says of a connection that broke in the middle of an answer.
         # asyncpg.DataError is an InterfaceError, too: a value that the driver itself refuses to encode.
         return None if isinstance(error, asyncpg.DataError) else DatabaseUnavailable(describe(error))
     return None

@@ -18,7 +18,7 @@ from worker.applier import Applier
 from worker.batch import Limits
 from worker.breaker import BreakerOpen
 from worker.consumer import Consumer
-from worker.housekeeping import keep_house, keep_house_once
+from worker.housekeeping import keep_house
 from worker.migrate import migrate
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -46,7 +46,6 @@ async def work(
     await migrate(options.database_url)
     pool = await create_pool(options.database_url, size=4, application="pipemirror worker")
     try:
-        await keep_house_once(pool, journal_days=options.journal_days)
         applier = Applier(pool, metrics, numbered_slugs=options.numbered_slugs)
         checks.append(applier.conditions)
         consumer = Consumer(subscription, applier, limits=options.limits)
@@ -109,9 +108,9 @@ async def _close(pool: Pool) -> None:
 
 
 async def serve_health(
-    checks: Sequence[Check], metrics: Metrics, *, port: int, fixed: bool, note: Path
+    checks: Sequence[Check], metrics: Metrics, *, host: str, port: int, fixed: bool, note: Path
 ) -> web.ServerRunner:
-    """Answer /livez, /readyz and /metrics on loopback. `note` gets the port: a free one where `port` is taken.
+    """Answer /livez, /readyz and /metrics. `note` gets the port: a free one where `port` is taken.
 
     Raise OSError for a taken port that is `fixed`.
     """
@@ -122,12 +121,12 @@ async def serve_health(
     runner = web.ServerRunner(web.Server(handle, access_log=None))
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
+        await web.TCPSite(runner, host, port).start()
     except OSError:
         if fixed:
             await runner.cleanup()
             raise
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, host, 0).start()
     await asyncio.to_thread(_write_note, note, runner.addresses[0][1])
     return runner
 
