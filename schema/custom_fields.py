@@ -17,12 +17,14 @@ kept as received and named untyped. A value that does not have the form of its t
 stored in jsonb, so nothing is lost. An empty string, a zero date and an empty set mean "not set" and become null.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from schema.columns import ADDRESS_PARTS
 
+HASH_LENGTH: Final = 40
 HASH: Final = re.compile(r"[0-9a-f]{40}", re.ASCII)
 _FLAT: Final = re.compile(r"([0-9a-f]{40})(?:_(\w+))?", re.ASCII)
 
@@ -42,6 +44,11 @@ def read_typed(value: Any) -> tuple[str | None, Any]:
     return kind, canonical(kind, {key: part for key, part in value.items() if key != "type"})
 
 
+def is_flat(key: str) -> bool:
+    """Whether a key of a v1 object is a custom field or a part of one."""
+    return len(key) >= HASH_LENGTH and _FLAT.fullmatch(key) is not None
+
+
 def split_flat(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The custom fields of a v1 object: {hash: {"": value, "currency": ..., "until": ...}}."""
     found: dict[str, dict[str, Any]] = {}
@@ -56,7 +63,7 @@ def read_flat(parts: Mapping[str, Any], kind: str | None) -> tuple[str | None, A
     """(type, canonical value) of a v1 value with its sub-keys; the type is None where nothing tells it."""
     kind = kind or _guess(parts)
     if kind is None:
-        return None, parts.get("")
+        return None, _blank(parts.get(""))
     named = {name or "value": part for name, part in parts.items()}
     return kind, canonical(kind, named if len(named) > 1 else parts.get(""))
 
@@ -120,6 +127,8 @@ def _number(value: Any) -> Any:
     if value in (None, "") or (isinstance(value, (int, float)) and not isinstance(value, bool)):
         return _blank(value)
     number = float(value)
+    if not math.isfinite(number):
+        raise ValueError("JSON holds no such number")
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
 

@@ -482,6 +482,8 @@ ENTITIES: Final[tuple[Entity, ...]] = (
     Entity(
         "pipeline",
         plural="pipelines",
+        # v1's word for it; of a deal `active` means that it is open.
+        deleted_when=_DELETED_WHEN | {"active": False},
         columns=(
             event("name", TEXT),
             event("order_nr", INTEGER),

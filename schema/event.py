@@ -18,7 +18,7 @@ from schema.entities import BY_NAME, Entity
 from schema.envelope import Envelope
 from schema.errors import BadContent, BadId, BadValue, CompanyMismatch, NoEventTime
 from schema.notice import DELETE, MERGE, Notice
-from schema.reading import Reading, existence, read_object, says_deleted
+from schema.reading import Reading, custom_cell, existence, read_object, says_deleted
 from schema.version import Version
 
 MAX_KEY = 100
@@ -74,6 +74,8 @@ def read(envelope: Envelope, types_of: TypesOf) -> Event | Refusal:
         return _event(envelope, notices.read(body), types_of)
     except BadContent as problem:
         return Refusal(envelope, problem, notices.subject(body))
+    except (RecursionError, orjson.JSONEncodeError):
+        return Refusal(envelope, BadValue("the body is nested too deeply"), notices.subject(body))
 
 
 def _event(envelope: Envelope, notice: Notice, types_of: TypesOf) -> Event:
@@ -193,7 +195,7 @@ class _Reader:
         """A custom field that `previous` names and the new state does not was cleared; other absences say nothing."""
         before = (self.notice.previous or {}).get("custom_fields")
         if self.entity.custom_fields is not None and isinstance(before, dict) and "custom_fields" in found:
-            cells.update(dict.fromkeys(before.keys() - cells.keys()))
+            cells.update(dict.fromkeys(set(map(custom_cell, before)) - cells.keys()))
 
     def _previous(self) -> Cells:
         try:

@@ -7,11 +7,9 @@ from typing import Any
 
 from schema.change import Cells
 from schema.columns import ADDRESS, ADDRESS_PARTS, Type, address
-from schema.custom_fields import HASH, Types, read_flat, read_typed, split_flat
+from schema.custom_fields import HASH_LENGTH, Types, is_flat, read_flat, read_typed, split_flat
 from schema.entities import DELETED_AT, MERGED_INTO, Entity
 from schema.errors import BadValue
-
-HASH_LENGTH = 40
 
 
 @dataclass(slots=True)
@@ -33,12 +31,17 @@ def read_object(entity: Entity, found: Mapping[str, Any], types: Types) -> Readi
             name, kind = target
             if key == name or name not in reading.cells:
                 reading.cells[name] = _typed(kind, value, key)
-        elif key not in _handled_apart(entity) and not _is_custom(entity, key):
+        elif key not in _handled_apart(entity) and not (entity.custom_fields is not None and is_flat(key)):
             reading.cells[key] = value
     _read_addresses(entity, found, reading.cells)
     if entity.custom_fields is not None:
         _read_custom_fields(found, types, reading)
     return reading
+
+
+def custom_cell(key: str) -> str:
+    """The cell of a key in `custom_fields`. One that is no hash, such as `birthday`, must not pass for a column."""
+    return key if len(key) == HASH_LENGTH else f"custom_fields.{key}"
 
 
 def says_deleted(entity: Entity, found: Mapping[str, Any]) -> bool:
@@ -77,16 +80,13 @@ def _handled_apart(entity: Entity) -> frozenset[str]:
     """Keys that are no cells of their own: the id, what says "deleted", custom fields, parts of flat addresses."""
     flat = {f"{name}_{part}" for name in _addresses(entity) for part in ADDRESS_PARTS}
     custom = {"custom_fields"} if entity.custom_fields is not None else set()
-    return frozenset({"id", "active_flag", "is_deleted", "deleted"} & {"id", *entity.deleted_when} | flat | custom)
+    # `status` tells more than whether the record is deleted, so it is kept.
+    return frozenset({"id", *entity.deleted_when} - {"status"} | flat | custom)
 
 
 @cache
 def _addresses(entity: Entity) -> tuple[str, ...]:
     return tuple(column.name for column in entity.columns if column.type is ADDRESS)
-
-
-def _is_custom(entity: Entity, key: str) -> bool:
-    return entity.custom_fields is not None and len(key) >= HASH_LENGTH and HASH.match(key) is not None
 
 
 def _read_addresses(entity: Entity, found: Mapping[str, Any], cells: Cells) -> None:
@@ -101,15 +101,22 @@ def _read_addresses(entity: Entity, found: Mapping[str, Any], cells: Cells) -> N
 def _read_custom_fields(found: Mapping[str, Any], types: Types, reading: Reading) -> None:
     nested = found.get("custom_fields")
     for name, value in nested.items() if isinstance(nested, dict) else ():
-        kind, shaped = read_typed(value)
-        if kind is None:
-            # The newer entities' events are undocumented: they may carry plain REST values.
-            kind, shaped = read_flat({"": value}, types.get(name)) if value is not None else (None, None)
+        if len(name) == HASH_LENGTH:
+            _read_nested(reading, name, value, types)
         else:
-            reading.types[name] = kind
-        _put(reading, name, kind, shaped)
+            reading.cells[custom_cell(name)] = value
     for name, parts in split_flat(found).items():
         _put(reading, name, *read_flat(parts, types.get(name)))
+
+
+def _read_nested(reading: Reading, name: str, value: Any, types: Types) -> None:
+    kind, shaped = read_typed(value)
+    if kind is not None:
+        reading.types[name] = kind
+    elif value is not None:
+        # The newer entities' events are undocumented: they may carry plain REST values.
+        kind, shaped = read_flat({"": value}, types.get(name))
+    _put(reading, name, kind, shaped)
 
 
 def _put(reading: Reading, name: str, kind: str | None, value: Any) -> None:
