@@ -149,7 +149,7 @@ def list_companies(as_json: Json = False) -> None:
 @app.command()
 def status(as_json: Json = False) -> None:
     """Per company and entity: rows, freshness, lag; backlog; dead letters."""
-    _operate(operate.status, as_json=as_json)
+    _operate(operate.status, load(), as_json=as_json)
 
 
 @app.command()

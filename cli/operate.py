@@ -102,9 +102,9 @@ async def list_companies(dsn: str, *, as_json: bool) -> bool:
     return True
 
 
-async def status(dsn: str, *, as_json: bool) -> bool:
+async def status(dsn: str, settings: Settings, *, as_json: bool) -> bool:
     async with _pool(dsn) as pool, pool.acquire() as connection:
-        found = await status_store.status(connection)
+        found = await status_store.status(connection) | {"backlog": await roles.backlog(settings)}
     if as_json:
         show(found, as_json=True)
         return True
@@ -113,6 +113,8 @@ async def status(dsn: str, *, as_json: bool) -> bool:
         live = {name: count for name, count in company["rows"].items() if count}
         typer.echo("  rows: " + (", ".join(f"{name} {count}" for name, count in live.items()) or "none"))
         _print_table(company["entities"])
+    waiting = {queue: messages for queue, messages in found["backlog"].items() if messages}
+    typer.echo("backlog: " + (", ".join(f"{queue} {count} messages" for queue, count in waiting.items()) or "none"))
     letters = found["dead_letters"]
     typer.echo("dead letters: " + (", ".join(f"{code} {count}" for code, count in letters.items()) or "none"))
     return True

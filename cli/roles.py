@@ -13,6 +13,7 @@ from receiver.app import Door, Receiver, serve
 from receiver.outlet import Outlet
 from receiver.ways import Ways
 from receiver.webhook import Webhook
+from runtime import amqp, spool
 from runtime.amqp import AmqpPublisher, AmqpSubscription
 from runtime.health import Check, Condition
 from runtime.metrics import RECEIVER_METRICS, WORKER_METRICS, Metrics
@@ -51,17 +52,17 @@ async def receiving(
     settings, metrics = process.settings, process.metrics
     secrets = signing_secrets(settings)
     wake = subscription.wake if isinstance(subscription, SpoolSubscription) else _nobody
-    spool = SpoolWriter(process.spool, on_commit=wake, on_problem=_report)
-    await spool.start()
+    refuge = SpoolWriter(process.spool, on_commit=wake, on_problem=_report)
+    await refuge.start()
     if settings.amqp_url is None:
-        ways = Ways(spool, metrics=metrics)
+        ways = Ways(refuge, metrics=metrics)
     else:
-        await spool.adopt()
+        await refuge.adopt()
         queues = topology.queues(settings.lanes)
         # A little less than the deadline of `Ways`, so that the reason the publisher gives is the one that is told.
         broker = AmqpPublisher(settings.amqp_url.get_secret_value(), queues, confirm_timeout=0.9, on_problem=_report)
         await broker.start()
-        ways = Ways(broker, spool, metrics=metrics, probe=broker.probe)
+        ways = Ways(broker, refuge, metrics=metrics, probe=broker.probe)
     outlet = Outlet(ways, lanes=settings.lanes, metrics=metrics)
     process.checks.append(outlet.conditions)
     webhook = Webhook(outlet.put, secrets, max_body_bytes=settings.max_body_bytes, metrics=metrics)
@@ -105,6 +106,15 @@ async def database(settings: Settings) -> AsyncIterator[str]:
         yield server.dsn
     finally:
         await asyncio.to_thread(server.stop)
+
+
+async def backlog(settings: Settings) -> dict[str, int]:
+    """Messages that wait, per queue of the broker, and per lane of the spool under DATA_DIR (a receiver's refuge)."""
+    spooled = await asyncio.to_thread(spool.waiting, settings.data_dir / "spool")
+    if settings.amqp_url is None:
+        return spooled
+    queued = await amqp.waiting(settings.amqp_url.get_secret_value(), topology.queues(settings.lanes))
+    return queued | {f"spool {lane}": messages for lane, messages in spooled.items()}
 
 
 def worker_options(settings: Settings, dsn: str) -> worker.Options:

@@ -5,6 +5,7 @@ A spool is a directory. Each writing process owns one file in it, by a lease; on
 
 from runtime.spool.file import DamagedSpool
 from runtime.spool.subscription import SpoolSubscription
+from runtime.spool.waiting import waiting
 from runtime.spool.writer import SpoolWriter
 
-__all__ = ["DamagedSpool", "SpoolSubscription", "SpoolWriter"]
+__all__ = ["DamagedSpool", "SpoolSubscription", "SpoolWriter", "waiting"]

@@ -1,0 +1,27 @@
+"""How many messages wait in the broker's queues, asked once, without consuming any."""
+
+from collections.abc import Sequence
+
+from aiormq.exceptions import ChannelNotFoundEntity
+
+from runtime.amqp.connection import close, connect, open_channel, parse_url
+from schema.topology import Queue
+
+
+async def waiting(url: str, queues: Sequence[Queue], *, timeout: float = 5.0) -> dict[str, int]:
+    """Messages ready per queue; a queue that nobody has declared yet is left out. Raise QueueUnavailable."""
+    connection = await connect(parse_url(url), timeout=timeout)
+    counts: dict[str, int] = {}
+    try:
+        for queue in queues:
+            # A passive declare of a missing queue closes its channel, so each asks on one of its own.
+            channel = await open_channel(connection)
+            try:
+                declared = await channel.queue_declare(queue.name, passive=True)
+            except ChannelNotFoundEntity:
+                continue
+            counts[queue.name] = declared.message_count or 0
+            await channel.close()
+    finally:
+        await close(connection)
+    return counts
