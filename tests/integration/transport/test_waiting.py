@@ -18,7 +18,7 @@ async def test_the_broker_is_asked_queue_by_queue_and_one_not_declared_yet_is_le
         await publisher.publish("lane.1", b"x")
 
     async with asyncio.timeout(20):
-        while (counts := await amqp_transport.waiting(amqp.url, queues(3)))[lane_queue(1).name] != 3:
+        while (counts := await amqp_transport.waiting(amqp.url, queues(3)))[lane_queue(1).name] != 3:  # noqa: ASYNC110 - in another process
             # A quorum queue counts a moment later than it confirms.
             await asyncio.sleep(0.05)
     assert counts[lane_queue(0).name] == 0
