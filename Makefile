@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 COMPILE := UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --custom-compile-command 'make lock' $(ARGS)
 
-.PHONY: help venv demo test test-fast check format lock clean
+.PHONY: help venv demo test test-fast check format docs lock clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | \
@@ -27,20 +27,25 @@ test: $(INSTALLED) ## all tests; ARGS='-k spool -x' goes to pytest
 test-fast: $(INSTALLED) ## the tests of pure code alone: no services, a few seconds
 	$(BIN)/python -m pytest tests/unit tests/property $(ARGS)
 
-check: $(INSTALLED) ## lint, formatting, types, and the walls between the rooms
+check: $(INSTALLED) ## lint, formatting, types, the walls between the rooms, generated pages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m cli.pages --check
 
 format: $(INSTALLED) ## format the code and fix what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(INSTALLED) ## write the generated pages of docs/ anew: errors, metrics, settings
+	$(BIN)/python -m cli.pages
+
 venv: $(INSTALLED) ## make .venv with exactly the locked packages; done by the other targets when needed
 
 lock: $(INSTALLED) ## write requirements/*.txt anew from pyproject.toml; ARGS=--upgrade takes newer versions
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(COMPILE) requirements/build.in -o requirements/build.txt
 	$(COMPILE) pyproject.toml -o requirements/runtime.txt
 	$(COMPILE) --extra embedded --extra dev pyproject.toml requirements/build.in -o requirements/dev.txt
 
