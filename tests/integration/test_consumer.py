@@ -1,0 +1,141 @@
+"""The worker's loop against a scripted queue and a real Postgres: what is acknowledged, and what is not."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from rig.events import START, envelope, v2_body
+from rig.transports import until
+
+from runtime.backoff import Backoff
+from runtime.metrics import Metrics
+from runtime.transport import Message
+from schema.envelope import FORMAT, Envelope, pack
+from store import dead_letters
+from store.database import Pool
+from worker import suspects
+from worker.applier import Applier
+from worker.consumer import SUSPICIOUS, Consumer
+from worker.parking import digest
+
+
+class Scripted:
+    """A queue that hands out what it is given and remembers what was acknowledged."""
+
+    def __init__(self) -> None:
+        self.waiting: asyncio.Queue[Message] = asyncio.Queue()
+        self.acked: list[Message] = []
+
+    def put(self, *envelopes: Envelope, redeliveries: int = 0, given_up: bool = False) -> Message:
+        return self.put_raw(pack(envelopes), redeliveries, given_up=given_up)
+
+    def put_raw(self, body: bytes, redeliveries: int = 0, *, given_up: bool = False) -> Message:
+        message = Message(body, redeliveries, "lane", given_up, tag=None)
+        self.waiting.put_nowait(message)
+        return message
+
+    async def receive(self) -> Message:
+        return await self.waiting.get()
+
+    def receive_nowait(self) -> Message | None:
+        return None if self.waiting.empty() else self.waiting.get_nowait()
+
+    async def ack(self, messages: Sequence[Message]) -> None:
+        self.acked += messages
+
+    async def backlog(self) -> dict[str, int]:
+        return {"lane": self.waiting.qsize()}
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+
+@pytest.fixture
+def queue() -> Scripted:
+    return Scripted()
+
+
+@asynccontextmanager
+async def consuming(queue: Scripted, pool: Pool) -> AsyncIterator[None]:
+    applier = Applier(pool, Metrics(), numbered_slugs=False, backoff=Backoff(0.01, 0.05))
+    stop = asyncio.Event()
+    running = asyncio.create_task(Consumer(queue, applier).run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait_for(running, 10)
+
+
+def deal(record_id: int, **data: Any) -> Envelope:
+    return envelope(v2_body("deal", record_id, START + record_id, {"title": f"deal {record_id}"} | data))
+
+
+async def ids(pool: Pool) -> list[int]:
+    async with pool.acquire() as connection:
+        return [row["id"] for row in await connection.fetch("SELECT id FROM pipedrive_raw.deals ORDER BY id")]
+
+
+async def codes(pool: Pool) -> list[str]:
+    async with pool.acquire() as connection:
+        return [letter["code"] for letter in await dead_letters.open_letters(connection)]
+
+
+async def test_messages_are_acknowledged_after_their_events_are_committed(queue: Scripted, pool: Pool) -> None:
+    messages = [queue.put(deal(1), deal(2)), queue.put(deal(3))]
+    async with consuming(queue, pool):
+        await until(lambda: len(queue.acked) == 2)
+        assert await ids(pool) == [1, 2, 3]
+    assert queue.acked == messages
+
+
+async def test_a_message_of_a_newer_release_is_left_for_a_newer_worker(queue: Scripted, pool: Pool) -> None:
+    newer = queue.put_raw(bytes((FORMAT + 1,)) + b"something")
+    known = queue.put(deal(1))
+    async with consuming(queue, pool):
+        await until(lambda: known in queue.acked)
+    assert newer not in queue.acked
+    assert await codes(pool) == []
+
+
+async def test_a_message_that_is_no_bundle_becomes_a_dead_letter(queue: Scripted, pool: Pool) -> None:
+    queue.put_raw(b"")
+    queue.put_raw(pack([deal(1)])[:-1])
+    async with consuming(queue, pool):
+        await until(lambda: len(queue.acked) == 2)
+    assert await codes(pool) == ["not_an_event"] * 2
+
+
+async def test_a_message_that_came_back_too_often_is_applied_event_by_event(queue: Scripted, pool: Pool) -> None:
+    queue.put(deal(1), envelope(b"broken"), deal(2), redeliveries=SUSPICIOUS)
+    queue.put(deal(3), given_up=True)
+    async with consuming(queue, pool):
+        await until(lambda: len(queue.acked) == 2)
+    assert await ids(pool) == [1, 2, 3]
+    assert await codes(pool) == ["unreadable_json"]
+    async with pool.acquire() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM pipemirror.suspects") == 0
+
+
+async def test_an_event_that_killed_its_workers_is_given_up_and_its_neighbours_are_not(
+    queue: Scripted, pool: Pool
+) -> None:
+    killer = deal(2)
+    async with pool.acquire() as connection:
+        for _ in range(suspects.MOST_ATTEMPTS):
+            await suspects.note(connection, digest(killer))
+    queue.put(deal(1), killer, deal(3), redeliveries=SUSPICIOUS + suspects.MOST_ATTEMPTS)
+    async with consuming(queue, pool):
+        await until(lambda: len(queue.acked) == 1)
+    assert await ids(pool) == [1, 3]
+    assert await codes(pool) == ["crashed_worker"]
+
+
+async def test_a_stop_finishes_the_batch_at_hand_and_takes_no_more(queue: Scripted, pool: Pool) -> None:
+    async with consuming(queue, pool):
+        await asyncio.sleep(0)
+    later = queue.put(deal(9))
+    assert queue.acked == []
+    assert queue.receive_nowait() is later

@@ -1,0 +1,53 @@
+"""Two plain objects of the worker: when a batch is full, and when the fault is ours."""
+
+import pytest
+
+from runtime.transport import Message
+from schema.envelope import Envelope
+from worker.batch import Batch, Limits
+from worker.breaker import Breaker, BreakerOpen
+
+LIMITS = Limits(events=3, size=100, age=5.0)
+
+
+def batch_of(*sizes: int) -> Batch:
+    batch = Batch(LIMITS, began=10.0)
+    for size in sizes:
+        body = bytes(size)
+        batch.add(Message(body, 0, "lane", given_up=False, tag=None), [Envelope(1, 0, body)])
+    return batch
+
+
+@pytest.mark.parametrize(
+    ("sizes", "now", "full"),
+    [
+        ((), 10.0, False),
+        ((10, 10), 14.9, False),
+        ((10, 10, 10), 10.0, True),
+        ((60, 40), 10.0, True),
+        ((10,), 15.0, True),
+    ],
+    ids=["empty", "partly full", "full of events", "full of bytes", "closed by age"],
+)
+def test_a_batch_is_full_by_events_bytes_or_age(sizes: tuple[int, ...], now: float, full: bool) -> None:
+    assert batch_of(*sizes).is_full(now) is full
+
+
+def test_failures_of_many_records_within_the_window_open_the_breaker() -> None:
+    breaker = Breaker(most=3, window=60.0)
+    breaker.failed("a", 0.0)
+    breaker.failed("b", 1.0)
+    with pytest.raises(BreakerOpen):
+        breaker.failed("c", 2.0)
+
+
+def test_one_record_that_fails_again_and_again_does_not() -> None:
+    breaker = Breaker(most=3, window=60.0)
+    for second in range(50):
+        breaker.failed("a", float(second))
+
+
+def test_failures_far_apart_do_not() -> None:
+    breaker = Breaker(most=3, window=60.0)
+    for number in range(20):
+        breaker.failed(f"record {number}", number * 31.0)
