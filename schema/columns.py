@@ -20,6 +20,8 @@ ADDRESS_PARTS = (
     "admin_area_level_2", "country", "postal_code", "formatted_address",
 )  # fmt: skip
 
+# int() alone would take underscores and foreign digits, and its time is quadratic: no id is longer.
+_WHOLE = re.compile(r"\s*[+-]?\d{1,38}\s*", re.ASCII)
 _DURATION = re.compile(r"(\d{1,6}):([0-5]?\d)(?::([0-5]?\d))?", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -72,7 +74,10 @@ def parse_time(value: Any) -> datetime | None:
         return _from_number(int(value))
     if not value or value.startswith("0000-00-00"):
         return None
-    found = datetime.fromisoformat(value)
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError(f"{_shown(value)} is no time") from None
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
@@ -81,7 +86,7 @@ def microseconds(instant: datetime) -> int:
 
 
 def _from_number(value: float) -> datetime:
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{value!r} is no time")
     # 10 digits are seconds, 13 milliseconds, 16 microseconds: Pipedrive has sent all three.
     unit = 1_000_000 if abs(value) < 10**11 else 1_000 if abs(value) < 10**14 else 1
@@ -109,7 +114,7 @@ def _whole(value: Any) -> int | None:
         return None
     if (value is not True and isinstance(value, int)) or (isinstance(value, float) and value.is_integer()):
         return int(value)
-    if isinstance(value, str) and len(value) < 40:  # noqa: PLR2004 - int() is quadratic, and no id is longer
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
         return int(value)
     raise ValueError(f"{_shown(value)} is no whole number")
 
@@ -148,7 +153,10 @@ def _date(value: Any) -> date | None:
         raise ValueError(f"{_shown(value)} is no date")
     if not value or value.startswith("0000-00-00"):
         return None
-    return date.fromisoformat(value[:10])
+    try:
+        return date.fromisoformat(value[:10])
+    except ValueError:
+        raise ValueError(f"{_shown(value)} is no date") from None
 
 
 def _time_of_day(value: Any) -> str | None:
