@@ -52,7 +52,7 @@ def read_history_before(slug: str) -> str:
     """$1 entity, $2 entity_id, $3 changed_at before. The last change of each field."""
     return (
         f"SELECT DISTINCT ON (field) field, new_value FROM {quoted(raw_schema(slug))}.{HISTORY} "
-        "WHERE entity = $1 AND entity_id = $2 AND changed_at < $3 ORDER BY field, changed_at DESC"
+        "WHERE entity = $1 AND entity_id = $2 AND changed_at < $3 ORDER BY field, changed_at DESC, version DESC"
     )
 
 

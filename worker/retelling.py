@@ -1,4 +1,7 @@
-"""Telling a record's history anew where an event came late. The journal still has the events around it."""
+"""Telling a record's history anew where an event came late, from the events around it in the journal.
+
+What has left the journal is kept as the history tells it: no row is removed that cannot be told again.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +15,7 @@ from schema.entities import Entity
 from schema.event import Event, read
 from schema.history import FieldChange, typed
 from schema.history import retell as tell
-from schema.version import Version, is_read, moment, newer
+from schema.version import Version, moment, newer
 from store.companies import Company
 from store.database import Connection
 from worker import journal
@@ -43,17 +46,18 @@ async def retell(connection: Connection, company: Company, disturbed: Iterable[D
 
 async def _retell_record(connection: Connection, company: Company, record: Disturbed) -> list[FieldChange]:
     changes = await _journaled(connection, company, record)
+    journaled = {change.version for change in changes}
     since = max((change.version for change in changes if change.version < record.version), default=None)
     first = min((change.version for change in changes), default=record.version)
     start = journal.instant(moment(first)) - _MARGIN
     key = (record.entity.name, str(record.id))
     rows = await connection.fetch(dml.read_history(company.slug), *key, start)
-    reads = _reads(record, [dict(row) for row in rows if is_read(row["version"]) and newer(row["version"], first)])
+    remembered = _remembered(record, [dict(row) for row in rows if row["version"] not in journaled])
     before = await connection.fetch(dml.read_history_before(company.slug), *key, start)
     base = {row["field"]: typed(record.entity, row["field"], row["new_value"]) for row in before}
     outdated = {row["version"] for row in rows if newer(row["version"], since)}
     await connection.execute(dml.delete_history(company.slug), *key, list(outdated))
-    return [change for change in tell([*changes, *reads], base) if newer(change.version, since)]
+    return [change for change in tell([*changes, *remembered], base) if newer(change.version, since)]
 
 
 async def _journaled(connection: Connection, company: Company, record: Disturbed) -> list[Change]:
@@ -71,8 +75,8 @@ async def _journaled(connection: Connection, company: Company, record: Disturbed
     ]
 
 
-def _reads(record: Disturbed, rows: Iterable[Mapping[str, Any]]) -> list[Change]:
-    """What REST reads are known to have changed: reads are not journaled, their history is all there is of them."""
+def _remembered(record: Disturbed, rows: Iterable[Mapping[str, Any]]) -> list[Change]:
+    """What only the history still knows: REST reads, which are not journaled, and events that left the journal."""
     told: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         told.setdefault(row["version"], []).append(row)
@@ -84,6 +88,7 @@ def _reads(record: Disturbed, rows: Iterable[Mapping[str, Any]]) -> list[Change]
             {row["field"]: typed(record.entity, row["field"], row["new_value"]) for row in group},
             previous=partial(_old_values, record.entity, group),
             source=group[0]["source"],
+            user_id=group[0]["user_id"],
         )
         for version, group in told.items()
     ]

@@ -22,6 +22,7 @@ from worker.mirror import Applied
 from worker.provision import provision
 
 SECOND = 1_000_000
+DAY = 86_400 * SECOND
 
 
 async def company_of(pool: Pool, company_id: int = COMPANY) -> Company:
@@ -121,6 +122,19 @@ async def test_a_late_event_takes_its_place_in_the_history(pool: Pool) -> None:
     stages = [(old, new) for _, field, old, new in await history_of(pool, company) if field == "stage_id"]
     assert stages == [(1, 2), (2, 1)]
     assert (await row_of(pool, company))["stage_id"] == 1
+
+
+async def test_an_event_later_than_the_journal_removes_nothing_from_the_history(pool: Pool) -> None:
+    company = await company_of(pool)
+    for number in range(1, 5):
+        await apply(pool, company, deal(number * DAY, stage_id=number))
+    async with pool.acquire() as connection:
+        await connection.execute("DELETE FROM pipemirror.events")
+    await apply(pool, company, deal(5 * DAY, stage_id=5))
+    await apply(pool, company, deal(2 * DAY + SECOND, stage_id=9))
+
+    stages = [(old, new) for _, field, old, new in await history_of(pool, company) if field == "stage_id"]
+    assert stages == [(1, 2), (2, 9), (9, 3), (3, 4), (4, 5)]
 
 
 async def test_what_an_unknown_record_was_before_is_believed_once(pool: Pool) -> None:
