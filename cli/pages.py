@@ -49,7 +49,7 @@ def errors_page() -> str:
         "# Errors",
         "",
         "Generated from `schema/errors.py` and the other subclasses of `Problem`. A code is the same everywhere:",
-        "label of a metric, field of a log line, reason of `/readyz`, `code` of a dead letter, start of an error message.",
+        "label of a metric, field of a log line, reason of `/readyz`, `code` of a dead letter, start of an error.",
     ]
     for family, consequence in _FAMILIES:
         members = [problem for problem in problems() if _family(problem) is family]
