@@ -14,6 +14,14 @@ _SLUGS_LOCK = 7_102_001
 """Advisory lock: slugs are given out one at a time."""
 
 
+FieldType = tuple[str, str, str]
+"""(entity, hash, type) of a custom field."""
+
+
+class OutdatedCompanyError(Exception):
+    """What a process remembers of a company is no longer so: it was registered anew, or the database was restored."""
+
+
 @dataclass(slots=True)
 class Company:
     """One company, and what this process knows of its custom fields' types: {entity: {hash: type}}."""
@@ -26,8 +34,7 @@ class Company:
     def types_of(self, entity: str) -> Mapping[str, str]:
         return self.types.get(entity, {})
 
-    def learn(self, learnt: Iterable[tuple[str, str, str]]) -> None:
-        """(entity, hash, type)."""
+    def learn(self, learnt: Iterable[FieldType]) -> None:
         for entity, key, kind in learnt:
             self.types.setdefault(entity, {})[key] = kind
 
@@ -37,11 +44,13 @@ async def find(connection: Connection, company_id: int) -> Company | None:
     return Company(**row) if row else None
 
 
-async def hold(connection: Connection, company_id: int) -> str | None:
-    """The company's state, which cannot change before this transaction ends; None if it is unknown."""
+async def hold(connection: Connection, company: Company) -> str:
+    """The company's state, which cannot change before this transaction ends. Raise OutdatedCompanyError."""
     state: str | None = await connection.fetchval(
-        "SELECT state FROM pipemirror.companies WHERE id = $1 FOR SHARE", company_id
+        "SELECT state FROM pipemirror.companies WHERE id = $1 AND slug = $2 FOR SHARE", company.id, company.slug
     )
+    if state is None:
+        raise OutdatedCompanyError
     return state
 
 

@@ -29,7 +29,7 @@ from schema.envelope import Envelope
 from schema.errors import ApplyFailed, BadContent, BadValue, Conflict, NotNow
 from schema.event import Event, Refusal, read
 from store import companies, dead_letters, fields
-from store.companies import Company
+from store.companies import Company, OutdatedCompanyError
 from store.database import Connection, Pool, describe, not_now
 from store.dead_letters import DeadLetter
 from worker import mirror, parking, provision
@@ -99,13 +99,19 @@ class Applier:
         readable = [read(envelope, company.types_of) for envelope in envelopes]
         if not company.slug and any(isinstance(found, Event) for found in readable):
             company = await self._provision(company_id)
-        await self._apply_group(company, readable)
+        try:
+            await self._apply_group(company, readable)
+        except OutdatedCompanyError:
+            self._companies.pop(company_id, None)
+            await self._apply_company(company_id, envelopes)
 
     async def _apply_group(self, company: Company, group: Sequence[Readable]) -> None:
         """Apply a group in one transaction; if the database refuses it, halve it until the culprit stands alone."""
         began = self._clock()
         try:
             outcome = await self.persist(lambda connection: self._transact(connection, company, group))
+        except OutdatedCompanyError:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever one event provokes, the others go on
             if len(group) > 1:
                 middle = len(group) // 2
@@ -124,6 +130,7 @@ class Applier:
             letters = [parking.of_refusal(found) for found in group if isinstance(found, Refusal)]
             letters += await parking.of_unknown_entities(connection, applied.written)
             await dead_letters.park(connection, letters)
+        company.learn(applied.learnt)
         return Outcome(applied, letters)
 
     async def _give_up(self, culprit: Readable, error: Exception) -> None:
@@ -207,6 +214,8 @@ def _problem_of(error: Exception) -> BadContent:
     state = getattr(error, "sqlstate", None) or ""
     if isinstance(error, asyncpg.DataError) or state.startswith("22"):
         return BadValue(describe(error))
+    if isinstance(error, RecursionError):
+        return BadValue("the body is nested too deeply")
     return ApplyFailed(describe(error))
 
 

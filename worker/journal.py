@@ -34,29 +34,31 @@ def instant(since_1970: int) -> datetime:
     return _EPOCH + timedelta(microseconds=since_1970)
 
 
-async def claim(connection: Connection, company_id: int, events: Sequence[Event], *, applied: bool) -> set[str]:
-    """Enter the events that are not in the journal yet; their keys. In key order, as every worker does."""
-    first = {event.key: event for event in reversed(events)}
-    ordered = [first[key] for key in sorted(first)]
+async def claim(connection: Connection, company_id: int, events: Sequence[Event], *, applied: bool) -> list[Event]:
+    """Enter the events that are not in the journal yet, and return these. In key order, as every worker does.
+
+    An event that is kept without being `applied` gets no version: it is no part of the history.
+    """
+    first = {(event.key, event.occurred_at): event for event in reversed(events)}
+    ordered = sorted(first.values(), key=lambda event: (event.key, event.occurred_at or _EPOCH))
     rows = await connection.fetch(
         """
         INSERT INTO pipemirror.events (company_id, key, entity, entity_id, other_id, action, occurred_at, received_at,
                                        version, payload, applied_at, source)
-        SELECT $1, found.*, CASE WHEN $11 AND found.version IS NOT NULL THEN clock_timestamp() END, 'webhook'
+        SELECT $1, found.*, CASE WHEN found.version IS NOT NULL THEN clock_timestamp() END, 'webhook'
         FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[],
                     $9::text[], $10::bytea[])
           AS found (key, entity, entity_id, other_id, action, occurred_at, received_at, version, payload)
         ON CONFLICT DO NOTHING
-        RETURNING key
+        RETURNING key, occurred_at
         """,
         company_id,
-        *_columns(ordered),
-        applied,
+        *_columns(ordered, applied=applied),
     )
-    return {row["key"] for row in rows}
+    return [first[row["key"], row["occurred_at"]] for row in rows]
 
 
-def _columns(events: Sequence[Event]) -> tuple[list[Any], ...]:
+def _columns(events: Sequence[Event], *, applied: bool) -> tuple[list[Any], ...]:
     return (
         [event.key for event in events],
         [event.entity for event in events],
@@ -65,7 +67,7 @@ def _columns(events: Sequence[Event]) -> tuple[list[Any], ...]:
         [event.action for event in events],
         [event.occurred_at for event in events],
         [instant(event.envelope.received_at) for event in events],
-        [event.version for event in events],
+        [event.version if applied else None for event in events],
         [compress(event.envelope.body) for event in events],
     )
 

@@ -20,7 +20,7 @@ from schema.history import FieldChange, of_diffs
 from schema.record import Record, fold, load, row
 from schema.version import moment
 from store import companies, fields
-from store.companies import ACTIVE, PURGED, Company
+from store.companies import ACTIVE, PURGED, Company, FieldType
 from store.database import Connection
 from worker import journal, retelling
 from worker.retelling import Disturbed
@@ -31,11 +31,13 @@ class Applied:
     """What became of a group of events.
 
     written     claimed now: their changes are in the tables, or they touch none
+    learnt      custom field types that were new, as (entity, hash, type): known to others once this is committed
     duplicates  already in the journal
     discarded   of a purged company: not even read into the journal
     """
 
     written: list[Event] = field(default_factory=list)
+    learnt: set[FieldType] = field(default_factory=set)
     duplicates: int = 0
     discarded: int = 0
 
@@ -49,20 +51,23 @@ class _Told:
 
 
 async def apply(connection: Connection, company: Company, events: Sequence[Event]) -> Applied:
-    """Apply one company's events within the caller's transaction. Whatever Postgres raises must end that one."""
-    state = await companies.hold(connection, company.id)
-    if state == PURGED or state is None:
+    """Apply one company's events within the caller's transaction. Whatever is raised must end that one.
+
+    Raise OutdatedCompanyError when there is no such company any more.
+    """
+    state = await companies.hold(connection, company)
+    if state == PURGED:
         return Applied(discarded=len(events))
-    claimed = await journal.claim(connection, company.id, events, applied=state == ACTIVE)
-    written = _first_of_each(events, claimed)
+    written = await journal.claim(connection, company.id, events, applied=state == ACTIVE)
+    applied = Applied(written, duplicates=len(events) - len(written))
     if state == ACTIVE:
-        await write(connection, company, [change for event in written for change in event.changes])
-    return Applied(written, duplicates=len(events) - len(written))
+        applied.learnt = await write(connection, company, [change for event in written for change in event.changes])
+    return applied
 
 
 async def apply_again(connection: Connection, company: Company, event: Event) -> bool:
     """Apply an event whether or not it was claimed before; False if its company is not active. Folds are idempotent."""
-    if await companies.hold(connection, company.id) != ACTIVE:
+    if await companies.hold(connection, company) != ACTIVE:
         return False
     claimed = await journal.claim(connection, company.id, [event], applied=True)
     if not claimed:
@@ -71,24 +76,17 @@ async def apply_again(connection: Connection, company: Company, event: Event) ->
     return True
 
 
-async def write(connection: Connection, company: Company, changes: Iterable[Change]) -> None:
-    """Fold changes of any source into the tables, within the caller's transaction."""
+async def write(connection: Connection, company: Company, changes: Iterable[Change]) -> set[FieldType]:
+    """Fold changes of any source into the tables, within the caller's transaction; the types learnt from them."""
     told = _Told()
     ordered = sorted(changes, key=_by_table_and_id)
     for entity, group in groupby(ordered, key=lambda change: change.entity):
         await _write_table(connection, company, entity, list(group), told)
-    await _learn_types(connection, company, ordered)
+    learnt = await _learn_types(connection, company, ordered)
     await _note_merges(connection, company, ordered)
     told.history += await retelling.retell(connection, company, told.disturbed)
     await _write_history(connection, company, told.history)
-
-
-def _first_of_each(events: Sequence[Event], claimed: set[str]) -> list[Event]:
-    first: dict[str, Event] = {}
-    for event in events:
-        if event.key in claimed:
-            first.setdefault(event.key, event)
-    return list(first.values())
+    return learnt
 
 
 def _by_table_and_id(change: Change) -> tuple[str, RecordId, str]:
@@ -139,7 +137,7 @@ async def _upsert(connection: Connection, company: Company, entity: Entity, move
         raise Conflict(f"{len(moved) - len(stored)} {entity.plural} were written by another worker first")
 
 
-async def _learn_types(connection: Connection, company: Company, changes: Iterable[Change]) -> None:
+async def _learn_types(connection: Connection, company: Company, changes: Iterable[Change]) -> set[FieldType]:
     learnt = {
         (change.entity.custom_fields or change.entity.name, key, kind)
         for change in changes
@@ -148,7 +146,7 @@ async def _learn_types(connection: Connection, company: Company, changes: Iterab
     unknown = {(entity, key, kind) for entity, key, kind in learnt if company.types_of(entity).get(key) != kind}
     if unknown:
         await fields.learn(connection, company.id, unknown)
-        company.learn(unknown)
+    return unknown
 
 
 async def _note_merges(connection: Connection, company: Company, changes: Iterable[Change]) -> None:

@@ -58,6 +58,28 @@ async def test_content_that_cannot_be_written_is_parked_and_the_batch_around_it_
     assert metrics.value(DEAD_LETTERS, "unreadable_json") == 1
 
 
+async def test_a_body_nested_deeper_than_anything_can_write_is_the_contents_fault(pool: Pool, applier: Applier) -> None:
+    body = v2_body("deal", 2, START, {"odd": "@"}).replace(b'"@"', b"[" * 1000 + b"]" * 1000)
+
+    await applier.apply([deal(1), envelope(body)])
+
+    assert await titles(pool) == {1: "deal 1"}
+    [letter] = await letters(pool)
+    assert (letter["code"], letter["reason"]) == ("bad_value", "the body is nested too deeply")
+
+
+async def test_a_company_that_is_no_longer_what_it_was_is_looked_up_again(pool: Pool, applier: Applier) -> None:
+    """As when a database is restored, or a company comes back after a purge with another slug."""
+    await applier.apply([deal(1)])
+    async with pool.acquire() as connection:
+        await connection.execute("UPDATE pipemirror.companies SET id = 1")
+    await applier.apply([deal(2)])
+
+    assert await titles(pool) == {1: "deal 1"}
+    async with pool.acquire() as connection:
+        assert await connection.fetchval(f"SELECT title FROM pipedrive_{COMPANY}_raw.deals") == "deal 2"
+
+
 async def test_a_message_that_comes_again_parks_nothing_twice(pool: Pool, applier: Applier) -> None:
     broken = envelope(b"not json")
 

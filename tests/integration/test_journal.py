@@ -21,7 +21,7 @@ def at(moment: int, number: int = 1) -> Event:
 
 async def claim(pool: Pool, *events: Event) -> set[str]:
     async with pool.acquire() as connection, connection.transaction():
-        return await journal.claim(connection, COMPANY, events, applied=True)
+        return {found.key for found in await journal.claim(connection, COMPANY, events, applied=True)}
 
 
 async def partition_of(pool: Pool, found: Event) -> str:

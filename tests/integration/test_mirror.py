@@ -15,6 +15,7 @@ from schema.columns import to_json
 from schema.errors import Conflict
 from schema.event import Event
 from schema.history import retell
+from store import fields
 from store.companies import Company
 from store.database import Pool, not_now
 from worker import mirror
@@ -183,6 +184,33 @@ async def test_the_same_events_given_to_several_workers_at_once_are_applied_once
         assert await history_of(pool, company, record_id) == told(events, record_id)
 
 
+async def test_two_events_that_share_their_id_are_two_if_their_times_differ(pool: Pool) -> None:
+    """In one batch as in two: Pipedrive has sent ids that were not unique."""
+    company = await company_of(pool)
+    bodies = [v2_body("deal", number, START + number * SECOND, {"title": "t"}, event_id="same") for number in (1, 2)]
+
+    applied = await apply(pool, company, *map(event, bodies))
+
+    assert (len(applied.written), applied.duplicates) == (2, 0)
+    assert [(await row_of(pool, company, number))["title"] for number in (1, 2)] == ["t", "t"]
+
+
+async def test_types_of_a_transaction_that_did_not_happen_are_learnt_by_the_next(pool: Pool) -> None:
+    company = await company_of(pool)
+    typed = deal(0, custom_fields={"c" * 40: {"type": "enum", "id": 4}})
+    async with pool.acquire() as connection:
+        undone = connection.transaction()
+        await undone.start()
+        await mirror.apply(connection, company, [typed])
+        await undone.rollback()
+
+    applied = await apply(pool, company, typed)
+
+    assert applied.learnt == {("deal", "c" * 40, "enum")}
+    async with pool.acquire() as connection:
+        assert await fields.types(connection, company.id) == {"deal": {"c" * 40: "enum"}}
+
+
 async def test_a_deleted_record_keeps_its_last_state_and_no_late_change_revives_it(pool: Pool) -> None:
     company = await company_of(pool)
     await apply(pool, company, deal(5 * SECOND, action="delete", title="last", stage_id=3))
@@ -227,6 +255,20 @@ async def test_a_chain_of_merges_points_to_the_direct_winner(pool: Pool) -> None
 
     assert (await row_of(pool, company, 1))["_merged_into"] == 2
     assert (await row_of(pool, company, 2))["_merged_into"] == 3
+
+
+async def test_what_was_only_journaled_during_a_pause_is_no_part_of_the_history(pool: Pool) -> None:
+    company = await company_of(pool)
+    await apply(pool, company, deal(0, stage_id=1))
+    async with pool.acquire() as connection:
+        await connection.execute("UPDATE pipemirror.companies SET state = 'paused'")
+    await apply(pool, company, deal(SECOND, stage_id=2))
+    async with pool.acquire() as connection:
+        await connection.execute("UPDATE pipemirror.companies SET state = 'active'")
+    await apply(pool, company, deal(3 * SECOND, stage_id=3))
+    await apply(pool, company, deal(2 * SECOND, stage_id=1))
+
+    assert [row[1:] for row in await history_of(pool, company)] == [("stage_id", 1, 3)]
 
 
 async def test_a_purged_company_is_discarded_unread_and_a_paused_one_only_journaled(pool: Pool) -> None:
