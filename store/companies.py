@@ -67,6 +67,11 @@ async def catalogue_of(connection: Connection, company_id: int) -> str | None:
     return found
 
 
+async def lock(connection: Connection, company_id: int) -> None:
+    """Wait for what is being applied to the company, and let nothing begin before this transaction ends."""
+    await connection.execute("SELECT FROM pipemirror.companies WHERE id = $1 FOR NO KEY UPDATE", company_id)
+
+
 async def completed(connection: Connection, company_id: int, catalogue: str) -> None:
     await connection.execute("UPDATE pipemirror.companies SET catalogue = $2 WHERE id = $1", company_id, catalogue)
 

@@ -5,15 +5,20 @@ from importlib import resources
 from urllib.parse import quote_plus, urlsplit, urlunsplit
 
 import asyncpg
+import structlog
 from yoyo import get_backend, read_migrations
 
+from runtime.backoff import RECONNECT
 from schema.ddl import OPS
 from schema.errors import DatabaseUnavailable
 from store import companies
-from store.database import describe
+from store.companies import Company
+from store.database import Connection, describe
 from worker import provision
 
+_log = structlog.stdlib.get_logger(__name__)
 _MIGRATE_LOCK = 7_102_000
+_MOST_RETRIES = 10
 
 
 async def migrate(dsn: str) -> list[str]:
@@ -29,11 +34,25 @@ async def migrate(dsn: str) -> list[str]:
         applied = await asyncio.to_thread(_run_migrations, dsn)
         for company in await companies.all_companies(connection):
             if company.state != companies.PURGED:
-                async with connection.transaction():
-                    await provision.complete(connection, company)
+                await _complete(connection, company)
         return applied
     finally:
         await connection.close()
+
+
+async def _complete(connection: Connection, company: Company) -> None:
+    """Bring a company's tables up to date. Busy ones are left to those who use them and tried again."""
+    attempt = 0
+    while True:
+        try:
+            async with connection.transaction():
+                return await provision.complete(connection, company)
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
+            if attempt == _MOST_RETRIES:
+                raise DatabaseUnavailable(f"the tables of company {company.id} are busy: {describe(error)}") from error
+            _log.warning("tables_busy", company_id=company.id, reason=describe(error))
+            await asyncio.sleep(RECONNECT.delay(attempt))
+            attempt += 1
 
 
 def _run_migrations(dsn: str) -> list[str]:

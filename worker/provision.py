@@ -24,6 +24,8 @@ async def complete(connection: Connection, company: Company) -> None:
     await connection.execute("SELECT pg_advisory_xact_lock($1)", _DDL_LOCK)
     if await companies.catalogue_of(connection, company.id) == ddl.fingerprint():
         return
+    # Before any table, as whoever applies events does: the other way round the two would wait for each other.
+    await companies.lock(connection, company.id)
     await _complete_tables(connection, company.slug)
     await companies.completed(connection, company.id, ddl.fingerprint())
 

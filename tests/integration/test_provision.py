@@ -8,6 +8,7 @@ import pytest
 from schema import ddl
 from schema.entities import BY_NAME, ENTITIES
 from store import companies
+from store.companies import Company
 from store.database import Pool, create_pool
 from worker.migrate import migrate
 from worker.provision import provision
@@ -61,6 +62,36 @@ async def test_every_entity_has_its_table_with_every_column_of_the_catalogue(poo
 
     expected = {(entity.plural, name) for entity in ENTITIES for name in ddl.columns(entity)}
     assert expected <= found
+
+
+async def test_an_upgrade_and_events_being_applied_do_not_wait_for_each_other(
+    migrated: str, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction that already holds the company needs a table that the upgrade is about to change."""
+    monkeypatch.setattr("worker.migrate._MOST_RETRIES", 0)
+    await make(pool, 5)
+    async with pool.acquire() as connection:
+        await connection.execute("ALTER TABLE pipedrive_raw.deals DROP COLUMN arr")
+        await connection.execute("UPDATE pipemirror.companies SET catalogue = 'of an older release'")
+        async with connection.transaction():
+            await companies.hold(connection, Company(5, "pipedrive", companies.ACTIVE))
+            upgrade = asyncio.create_task(migrate(migrated))
+            await _somebody_waits(pool)
+            await connection.execute("SELECT FROM pipedrive_raw.deals FOR NO KEY UPDATE")
+
+    await asyncio.wait_for(upgrade, 20)
+    async with pool.acquire() as connection:
+        assert await connection.fetchval("SELECT count(arr) FROM pipedrive_raw.deals") == 0
+
+
+async def _somebody_waits(pool: Pool) -> None:
+    waiting = (
+        "SELECT EXISTS (SELECT FROM pg_stat_activity "
+        "WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0)"
+    )
+    async with asyncio.timeout(10), pool.acquire() as connection:
+        while not await connection.fetchval(waiting):  # noqa: ASYNC110 - only Postgres knows
+            await asyncio.sleep(0.01)
 
 
 async def test_an_upgrade_adds_the_columns_that_an_older_table_lacks(migrated: str, pool: Pool) -> None:
