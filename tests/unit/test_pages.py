@@ -92,3 +92,9 @@ def test_the_page_of_the_database_names_every_table_and_every_system_column() ->
     tables = {entity.plural for entity in ENTITIES} | {ddl.HISTORY, ddl.MERGES}
     system = {name for entity in ENTITIES for name in ddl.columns(entity) if name.startswith("_")}
     assert {name for name in tables | system if f"`{name}`" not in page} == set()
+
+
+def test_the_index_of_decisions_lists_each_of_them() -> None:
+    folder = ROOT / "docs" / "decisions"
+    listed = re.findall(r"^\| \[\d{4}\]\((\d{4}-[\w-]+\.md)\) \|", (folder / "README.md").read_text(), re.MULTILINE)
+    assert listed == sorted(path.name for path in folder.glob("[0-9]*.md"))
