@@ -12,7 +12,7 @@ from aiohttp import web
 from runtime.health import Check, Condition, answer
 from runtime.metrics import BACKLOG, BREAKER_OPEN, Metrics
 from runtime.transport import Subscription
-from schema.errors import NotNow
+from schema.errors import NotNow, Problem
 from store.database import Pool, create_pool
 from worker.applier import Applier
 from worker.batch import Limits
@@ -89,8 +89,10 @@ async def _measure_backlog(subscription: Subscription, metrics: Metrics) -> None
         try:
             for queue, messages in (await subscription.backlog()).items():
                 metrics.set(BACKLOG, messages, queue)
-        except NotNow:
+        except Problem as problem:
             metrics.forget(BACKLOG)
+            if not isinstance(problem, NotNow):
+                _log.warning("backlog_unknown", code=problem.code, reason=problem.reason)
         await asyncio.sleep(_MEASURED_EVERY)
 
 

@@ -20,10 +20,11 @@ async def keep_house(pool: Pool, *, journal_days: int, every: float = EVERY) -> 
     while True:
         try:
             await keep_house_once(pool, journal_days=journal_days)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the next round must come: nobody would notice that this was the last
             if not_now(error) is None:
-                raise
-            _log.warning("housekeeping_failed", reason=describe(error))
+                _log.exception("housekeeping_crashed")
+            else:
+                _log.warning("housekeeping_failed", reason=describe(error))
         await asyncio.sleep(every)
 
 

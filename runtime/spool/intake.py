@@ -58,6 +58,7 @@ class Intake:
             try:
                 taken += self._turn_one(source, ids, out)
             except Problem as problem:
+                source.more = True  # what was found and not taken is not told of as a change again
                 undone[path] = ids
                 self._rest(path, problem)
         # The file read first fills the room: let another be the first next time.

@@ -144,12 +144,14 @@ class SpoolSubscription:
         self._wanted.clear()
         done, self._done = self._done, defaultdict(list)
         turn, self._next_turn = self._next_turn, None
-        taken, undone = await self._in_thread(self._intake.turn, done, self._out.copy())
+        try:
+            taken, undone = await self._in_thread(self._intake.turn, done, self._out.copy())
+        finally:
+            self._settled(turn)  # also when all ends here: an ack that is lost means no more than coming again
         for item in taken:
             self._take(item)
         for path, ids in undone.items():
             self._done[path] += ids
-        self._settled(turn)
         if undone:
             await self._pause(_RETRY_SECONDS)
         return bool(taken)

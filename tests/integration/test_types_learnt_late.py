@@ -47,7 +47,8 @@ async def apply(pool: Pool, company: Company, body: bytes) -> None:
     found = read(envelope(body), company.types_of)
     assert isinstance(found, Event)
     async with pool.acquire() as connection, connection.transaction():
-        await mirror.apply(connection, company, [found])
+        applied = await mirror.apply(connection, company, [found])
+    company.learn(applied.learnt)
 
 
 async def teach(pool: Pool, company: Company, entity: str = "deal", record_id: Any = 99) -> None:

@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import sys
 import textwrap
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path, PurePosixPath
 
@@ -339,6 +339,42 @@ async def test_a_full_disk_refuses_and_takes_again_once_there_is_room(spool: Spo
     await writer.publish("lane.0", b"after")
     received = await receive(await spool.subscription(), 2)
     assert [message.body for message in received] == [b"before", b"after"]
+
+
+async def test_what_could_not_be_handed_out_is_taken_once_the_disk_has_room_without_another_message(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    settle = SpoolFile.settle
+
+    def full_once(file: SpoolFile, done: Sequence[int], handed_out: Sequence[int] = (), **more: Sequence[int]) -> None:
+        if handed_out and not refused.is_set():
+            loop.call_soon_threadsafe(refused.set)
+            raise SpoolUnavailable("the disk is full")
+        settle(file, done, handed_out, **more)
+
+    writer = await spool.publisher()
+    await writer.publish("lane.0", b"1")
+    monkeypatch.setattr(SpoolFile, "settle", full_once)
+    subscription = await spool.subscription()
+    await asyncio.wait_for(refused.wait(), 5)
+    assert [message.body for message in await receive(subscription, 1)] == [b"1"]
+
+
+async def test_an_ack_does_not_wait_for_a_reader_that_ended(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = await spool.publisher()
+    await writer.publish("lane.0", b"1")
+    subscription = await spool.subscription()
+    messages = await receive(subscription, 1)
+
+    def broken(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(subscription._intake, "turn", broken)
+    await asyncio.wait_for(subscription.ack(messages), 5)
+    with pytest.raises(SpoolUnavailable):
+        await asyncio.wait_for(subscription.receive(), 5)
 
 
 @pytest.mark.parametrize("removed", ["0.spool*", "0.lease", "0.*"])
