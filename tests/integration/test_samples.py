@@ -251,3 +251,14 @@ async def test_the_two_events_of_a_merge_end_the_same_in_either_order(
     connection, company = empty
     merges = f'SELECT jsonb_build_array(entity, loser_id, winner_id, merged_at)::text FROM "{company.slug}_raw".merges'
     assert await fetch(connection, merges) == [[entity, str(loser["id"]), str(winner["id"]), ordered[0]["deleted_at"]]]
+
+
+@pytest.mark.parametrize("backwards", [False, True], ids=["merge first", "delete first"])
+async def test_the_plain_delete_that_v1_sends_beside_a_merge_leaves_the_merge_standing(
+    empty: Mirror, backwards: bool
+) -> None:
+    merged, deleted = samples.sample("v1", "person.merged"), samples.sample("v1", "person.deleted.merged")
+    await apply(empty, *((deleted, merged) if backwards else (merged, deleted)))
+    winner, loser = merged.expected["records"]
+    await assert_record(empty, winner)
+    await assert_record(empty, deleted.record | {"merged_into": loser["merged_into"]})

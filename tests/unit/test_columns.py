@@ -1,5 +1,6 @@
 """Column types: every form that a source is known to send, and what is refused because no column could hold it."""
 
+import time
 import uuid
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -68,6 +69,16 @@ def test_a_time_is_read_in_every_format_pipedrive_has_sent(told: Any, expected: 
 def test_what_is_no_time_is_refused(told: Any) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_time(told)
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata"])
+def test_a_time_without_a_zone_is_utc_wherever_the_process_runs(monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", zone)
+        time.tzset()
+        found = parse_time("2026-03-04 12:00:05")
+    time.tzset()
+    assert found == NOON
 
 
 def test_microseconds_are_exact_where_a_float_would_not_be() -> None:
