@@ -96,14 +96,24 @@ class Applier:
         if company.state == companies.PURGED:
             self._metrics.count(EVENTS, "discarded", by=len(envelopes))
             return
-        readable = [read(envelope, company.types_of) for envelope in envelopes]
-        if not company.slug and any(isinstance(found, Event) for found in readable):
+        readable = await self._read(company, envelopes)
+        if not company.slug and _events(readable):
             company = await self._provision(company_id)
         try:
             await self._apply_group(company, readable)
         except OutdatedCompanyError:
             self._companies.pop(company_id, None)
             await self._apply_company(company_id, envelopes)
+
+    async def _read(self, company: Company, envelopes: Sequence[Envelope]) -> list[Readable]:
+        """With the types this process knows; where they do not suffice, with what others have learnt meanwhile."""
+        readable = [read(envelope, company.types_of) for envelope in envelopes]
+        if company.slug and any(change.untyped for event in _events(readable) for change in event.changes):
+            types = await self.persist(lambda connection: fields.types(connection, company.id))
+            if types != company.types:
+                company.types = types
+                return [read(envelope, company.types_of) for envelope in envelopes]
+        return readable
 
     async def _apply_group(self, company: Company, group: Sequence[Readable]) -> None:
         """Apply a group in one transaction; if the database refuses it, halve it until the culprit stands alone."""
@@ -125,7 +135,7 @@ class Applier:
     async def _transact(self, connection: Connection, company: Company, group: Sequence[Readable]) -> Outcome:
         """Rows, journal, history and dead letters of one group: all or nothing."""
         async with connection.transaction():
-            events = [found for found in group if isinstance(found, Event)]
+            events = _events(group)
             applied = await mirror.apply(connection, company, events) if events else Applied()
             letters = [parking.of_refusal(found) for found in group if isinstance(found, Refusal)]
             letters += await parking.of_unknown_entities(connection, applied.written)
@@ -207,6 +217,10 @@ class Applier:
         for letter in letters:
             self._metrics.count(DEAD_LETTERS, letter.code)
             self._metrics.count(EVENTS, "dead_letter")
+
+
+def _events(readable: Iterable[Readable]) -> list[Event]:
+    return [found for found in readable if isinstance(found, Event)]
 
 
 def _problem_of(error: Exception) -> BadContent:

@@ -1,6 +1,7 @@
 """The applier's three outcomes: applied, dead letter, not yet. And the breaker that tells whose fault it is."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -78,6 +79,24 @@ async def test_a_company_that_is_no_longer_what_it_was_is_looked_up_again(pool: 
     assert await titles(pool) == {1: "deal 1"}
     async with pool.acquire() as connection:
         assert await connection.fetchval(f"SELECT title FROM pipedrive_{COMPANY}_raw.deals") == "deal 2"
+
+
+async def test_types_that_another_worker_learnt_are_known_here_too(pool: Pool, applier: Applier) -> None:
+    """Else a v1 value would be stored as received, and the history told a change of 4 into "4"."""
+    await applier.apply([deal(1)])
+    other = Applier(pool, Metrics(), numbered_slugs=False)
+    await other.apply([deal(1, SECOND, custom_fields={"c" * 40: {"type": "enum", "id": 4}})])
+
+    meta = {"v": 1, "action": "updated", "object": "deal", "id": 1, "company_id": COMPANY}
+    current = {"id": 1, "title": "deal 1", "c" * 40: "4"}
+    v1 = {"v": 1, "meta": meta | {"timestamp_micro": START + 2 * SECOND}, "current": current}
+    await applier.apply([envelope(json.dumps(v1).encode())])
+
+    async with pool.acquire() as connection:
+        row = await connection.fetchrow("SELECT custom_fields, _untyped FROM pipedrive_raw.deals")
+        assert row is not None
+        assert tuple(row) == ({"c" * 40: 4}, None)
+        assert await connection.fetchval("SELECT count(*) FROM pipedrive_raw.field_changes") == 0
 
 
 async def test_a_message_that_comes_again_parks_nothing_twice(pool: Pool, applier: Applier) -> None:
