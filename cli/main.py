@@ -131,7 +131,8 @@ def show_letter(letter_id: LetterId, as_json: Json = False) -> None:
 @dead_letters.command("replay")
 def replay_letters(ids: SomeLetters = None, every: All = False) -> None:
     """Apply dead letters again; those that still fail stay."""
-    _operate(operate.replay_letters, _chosen(ids, every=every))
+    numbered = load().pipedrive_client_id is not None
+    _operate(operate.replay_letters, _chosen(ids, every=every), numbered_slugs=numbered)
 
 
 @dead_letters.command("discard")

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -42,6 +43,9 @@ def show(document: Any, *, as_json: bool) -> None:
         _print_table(document)
 
 
+_WIDE = 400
+
+
 async def migrate(dsn: str) -> bool:
     applied = await run_migrations(dsn)
     typer.echo(f"applied {', '.join(applied)}" if applied else "everything is up to date")
@@ -70,12 +74,12 @@ async def show_letter(dsn: str, letter_id: int, *, as_json: bool) -> bool:
     return True
 
 
-async def replay_letters(dsn: str, ids: list[int] | None) -> bool:
+async def replay_letters(dsn: str, ids: list[int] | None, *, numbered_slugs: bool) -> bool:
     failed = 0
     async with _pool(dsn) as pool:
         chosen = await _chosen(pool, ids)
         for letter_id in chosen:
-            reason = await replay(pool, letter_id, numbered_slugs=False)
+            reason = await replay(pool, letter_id, numbered_slugs=numbered_slugs)
             failed += reason is not None
             typer.echo(f"{letter_id}: {'applied' if reason is None else reason}")
     typer.echo(f"{len(chosen) - failed} applied, {failed} not")
@@ -165,7 +169,8 @@ def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*(_plain(value) for value in row.values()))
-    Console().print(table)
+    # Without a terminal there is no width to keep to: a line is for grep then.
+    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
 
 
 def _plain(value: Any) -> str:

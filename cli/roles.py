@@ -102,6 +102,7 @@ async def database(settings: Settings) -> AsyncIterator[str]:
         yield settings.database_url.get_secret_value()
         return
     server = await asyncio.to_thread(embedded.start, settings.data_dir)
+    _log.info("embedded_postgres", psql=server.psql)
     try:
         yield server.dsn
     finally:

@@ -27,7 +27,8 @@ class Door:
 
     def __init__(self, webhook: Webhook, checks: Sequence[Check], metrics: Metrics) -> None:
         self._webhook = webhook
-        self._checks = tuple(checks)
+        # Kept as it is given: the other parts of a process add theirs after the door is made.
+        self._checks = checks
         self._metrics = metrics
         self._open = 0
         self._none_open = asyncio.Event()

@@ -67,7 +67,9 @@ PUBLISH_FAILURES: Final = Metric(
 SPOOL_PENDING: Final = Metric("pipemirror_spool_pending", "gauge", "Queue messages in this process's spool")
 ON_SPOOL: Final = Metric("pipemirror_on_spool", "gauge", "1 while the broker is given up and events go to the spool")
 
-BATCHES: Final = Metric("pipemirror_batches_total", "counter", "Batches committed to Postgres")
+BATCHES: Final = Metric(
+    "pipemirror_batches_total", "counter", "Transactions committed to Postgres: one per company of a batch"
+)
 EVENTS: Final = Metric(
     "pipemirror_events_total",
     "counter",
@@ -90,7 +92,7 @@ ACK_TO_COMMIT_SECONDS: Final = Metric(
 )
 BACKLOG: Final = Metric("pipemirror_backlog", "gauge", "Messages waiting or unacknowledged, by queue", ("queue",))
 BREAKER_OPEN: Final = Metric("pipemirror_breaker_open", "gauge", "1 once too many records failed and the worker stops")
-COMPANIES: Final = Metric("pipemirror_companies", "gauge", "Companies whose schemas are provisioned")
+COMPANIES: Final = Metric("pipemirror_companies", "gauge", "Companies that this worker has met since its start")
 
 RECEIVER_METRICS: Final = (
     RECEIVED,

@@ -139,7 +139,10 @@ def _id(value: Any) -> int | None:
         return None
     if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
         raise ValueError("no id")
-    return int(value)
+    number = int(value)
+    if not -(2**63) <= number < 2**63:
+        raise ValueError("no id, and no number that JSON can be written with")
+    return number
 
 
 def _set(value: Any) -> list[int] | None:

@@ -127,6 +127,8 @@ async def _partition_days(connection: Connection) -> set[date]:
 
 async def _make_partition(connection: Connection, day: date) -> None:
     """Events of that day that came before its partition existed move into it, so that a redelivery meets them."""
+    # From the move to the end: an event that a worker put there in between would forbid the partition.
+    await connection.execute("LOCK TABLE pipemirror.events_default IN ACCESS EXCLUSIVE MODE")
     name = f"pipemirror.events_{day:%Y%m%d}"
     low, high = (f"'{moment} 00:00+00'" for moment in (day, day + timedelta(days=1)))
     await connection.execute(f"CREATE TABLE {name} (LIKE pipemirror.events INCLUDING ALL)")

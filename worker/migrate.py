@@ -1,6 +1,8 @@
 """Create or upgrade everything in the database. Safe to run twice and at once."""
 
 import asyncio
+import getpass
+import os
 from importlib import resources
 from urllib.parse import quote_plus, urlsplit, urlunsplit
 
@@ -56,6 +58,7 @@ async def _complete(connection: Connection, company: Company) -> None:
 
 
 def _run_migrations(dsn: str) -> list[str]:
+    _have_a_user_name()
     with resources.as_file(resources.files("schema") / "migrations") as folder:
         migrations = read_migrations(str(folder))
         with get_backend(_runner_url(dsn)) as backend:
@@ -63,6 +66,14 @@ def _run_migrations(dsn: str) -> list[str]:
             # Without the runner's own lock: it is a row that a killed process would leave behind. Ours is held above.
             backend.apply_migrations(pending)
             return [migration.id for migration in pending]
+
+
+def _have_a_user_name() -> None:
+    """The runner notes who ran it, and fails where the uid has no name, as in many containers."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = "pipemirror"
 
 
 def _runner_url(dsn: str) -> str:

@@ -242,9 +242,11 @@ class AmqpSubscription:
             return counts
 
 
+_COUNT_HEADERS = ("x-delivery-count", "x-acquired-count")
+
+
 def _redeliveries(delivered: DeliveredMessage) -> int:
     headers = delivered.header.properties.headers or {}
-    count = headers.get("x-delivery-count", 0)
-    if isinstance(count, int) and count > 0:
-        return count
-    return 1 if delivered.redelivered else 0
+    # RabbitMQ 4.3 counts hand-outs apart from failed deliveries; a worker that dies shows in one of them.
+    counts = [count for name in _COUNT_HEADERS if isinstance(count := headers.get(name), int)]
+    return max([*counts, 1 if delivered.redelivered else 0])

@@ -1,7 +1,8 @@
 -- The ops schema: what pipemirror itself remembers. Mirrored tables are made per company, from the entity catalogue.
+-- Every statement may be run again: the runner records a migration apart from running it, and may die in between.
 -- depends:
 
-CREATE TABLE pipemirror.companies (
+CREATE TABLE IF NOT EXISTS pipemirror.companies (
     id          bigint PRIMARY KEY,
     slug        text NOT NULL UNIQUE, -- names its two schemas; never given to another company, also after a purge
     state       text NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'paused', 'purged')),
@@ -11,7 +12,7 @@ CREATE TABLE pipemirror.companies (
 );
 
 -- The journal: one row per distinct event. It is what makes at-least-once delivery an exactly-once application.
-CREATE TABLE pipemirror.events (
+CREATE TABLE IF NOT EXISTS pipemirror.events (
     company_id  bigint NOT NULL,
     key         text NOT NULL,       -- the event's identity: v2 meta.id, else composed of its content
     entity      text NOT NULL,
@@ -28,14 +29,15 @@ CREATE TABLE pipemirror.events (
     UNIQUE NULLS NOT DISTINCT (company_id, key, occurred_at)
 ) PARTITION BY RANGE (occurred_at);
 
-CREATE INDEX ON pipemirror.events (company_id, entity, entity_id, version);
-CREATE INDEX ON pipemirror.events (company_id, entity, other_id, version) WHERE other_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS events_record ON pipemirror.events (company_id, entity, entity_id, version);
+CREATE INDEX IF NOT EXISTS events_other
+    ON pipemirror.events (company_id, entity, other_id, version) WHERE other_id IS NOT NULL;
 
 -- Events of a day that has no partition (long past, far ahead, no time at all) stay here until their retention is over.
-CREATE TABLE pipemirror.events_default PARTITION OF pipemirror.events DEFAULT;
-CREATE INDEX ON pipemirror.events_default (received_at);
+CREATE TABLE IF NOT EXISTS pipemirror.events_default PARTITION OF pipemirror.events DEFAULT;
+CREATE INDEX IF NOT EXISTS events_default_received_at ON pipemirror.events_default (received_at);
 
-CREATE TABLE pipemirror.dead_letters (
+CREATE TABLE IF NOT EXISTS pipemirror.dead_letters (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     company_id  bigint NOT NULL,
     entity      text,
@@ -52,10 +54,11 @@ CREATE TABLE pipemirror.dead_letters (
     CHECK ((resolved_at IS NULL) = (resolution IS NULL))
 );
 
-CREATE INDEX ON pipemirror.dead_letters (company_id, code, entity) WHERE resolved_at IS NULL;
+CREATE INDEX IF NOT EXISTS dead_letters_open
+    ON pipemirror.dead_letters (company_id, code, entity) WHERE resolved_at IS NULL;
 
 -- Custom field types, learnt from events.
-CREATE TABLE pipemirror.fields (
+CREATE TABLE IF NOT EXISTS pipemirror.fields (
     company_id  bigint NOT NULL,
     entity      text NOT NULL,
     key         text NOT NULL,
@@ -65,7 +68,7 @@ CREATE TABLE pipemirror.fields (
 );
 
 -- Events that were being applied when a worker process died. Written before the attempt, deleted after it.
-CREATE TABLE pipemirror.suspects (
+CREATE TABLE IF NOT EXISTS pipemirror.suspects (
     digest      bytea PRIMARY KEY,
     attempts    integer NOT NULL,
     seen_at     timestamptz NOT NULL DEFAULT now()

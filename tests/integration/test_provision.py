@@ -1,6 +1,7 @@
 """Companies and their schemas: races, upgrades, slugs that are never given twice, a role without superuser."""
 
 import asyncio
+import pwd
 
 import asyncpg
 import pytest
@@ -24,6 +25,21 @@ async def test_two_migrations_at_once_and_one_after_them_work(database: str) -> 
 
     assert sorted(map(len, applied)) == [0, 0, 1]
     assert await migrate(database) == []
+
+
+async def test_a_migration_that_died_before_it_was_recorded_is_simply_run_again(migrated: str, pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        await connection.execute("DELETE FROM pipemirror._yoyo_migration")
+
+    assert await migrate(migrated) == ["0001_ops"]
+
+
+async def test_a_user_without_a_name_may_migrate(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: {}[uid])
+
+    assert await migrate(database) == ["0001_ops"]
 
 
 async def test_the_first_company_is_called_pipedrive_and_the_others_bear_their_id(pool: Pool) -> None:
