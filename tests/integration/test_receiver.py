@@ -16,6 +16,7 @@ from receiver.app import Door, Receiver, serve
 from receiver.outlet import Outlet
 from receiver.ways import Timing, Ways
 from receiver.webhook import Webhook
+from runtime.health import Check, Condition
 from runtime.metrics import BODY_BYTES, RECEIVED, SECRET_USED, Metrics
 from schema.credentials import derive, header
 from schema.envelope import Envelope, unpack
@@ -397,3 +398,17 @@ async def test_several_receivers_share_one_port(running: Running) -> None:
     assert await second.stop(PATIENCE)
     async with running.post() as response:
         assert response.status == 200
+
+
+async def test_readiness_hears_checks_that_are_added_after_the_door_was_made() -> None:
+    """In `up` the worker starts after the receiver and adds its own."""
+    metrics = Metrics()
+    outlet = Outlet(Ways(Gate(), metrics=metrics), lanes=1, metrics=metrics)
+    checks: list[Check] = [outlet.conditions]
+    webhook = Webhook(outlet.put, SECRETS, max_body_bytes=LIMIT, metrics=metrics)
+    receiver = await serve(Door(webhook, checks, metrics), outlet, host=HOST, port=0)
+    checks.append(lambda: [Condition("database_unavailable", "gone")])
+    async with aiohttp.ClientSession() as client, client.get(f"http://{HOST}:{receiver.port}/readyz") as answer:
+        assert answer.status == 503
+        assert "database_unavailable" in await answer.text()
+    await receiver.stop(PATIENCE)
