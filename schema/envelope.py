@@ -19,6 +19,9 @@ MAX_BUNDLE_BYTES: Final = 512 * 1024
 """A bundle closes before it would exceed either bound; a larger event travels alone."""
 
 _HEADER = struct.Struct(">QQI")
+_BIGINT: Final = 2**63
+_LATEST: Final = 10**17
+"""What Postgres and a datetime can hold: anything else is damage, which could not even be kept as a dead letter."""
 
 
 class Envelope(NamedTuple):
@@ -55,6 +58,8 @@ def unpack(bundle: bytes) -> list[Envelope]:
         at += _HEADER.size
         if at + length > end:
             raise NotAnEvent("the queue message ends inside a body")
+        if not (0 < company_id < _BIGINT and received_at < _LATEST):
+            raise NotAnEvent("the queue message names no company, or no time of receipt")
         envelopes.append(Envelope(company_id, received_at, bundle[at : at + length]))
         at += length
     return envelopes

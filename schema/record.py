@@ -106,7 +106,7 @@ def load(entity: Entity, row: Mapping[str, Any]) -> Record:
     """The record of a table's row."""
     cells: Cells = {name: row[name] for name in members(entity)}
     custom = (row["custom_fields"] or {}) if entity.custom_fields is not None else {}
-    extra = row["_extra"] or {}
+    extra = {cell: _as_column(entity, cell, value) for cell, value in (row["_extra"] or {}).items()}
     versions: dict[str, Version] = {}
     for group, column in VERSION_COLUMNS.items():
         if row[column] is not None:
@@ -119,6 +119,16 @@ def load(entity: Entity, row: Mapping[str, Any]) -> Record:
         else:
             versions[cell] = Version(version)
     return Record(cells | custom | extra, versions, set(row["_untyped"] or ()), row["_source"], row["_revision"])
+
+
+def _as_column(entity: Entity, cell: str, value: Any) -> Any:
+    """A key of `_extra` may have become a column since: then it is typed, and null if it has not the form."""
+    if not entity.has(cell):
+        return value
+    try:
+        return entity.column(cell).type.of(value)
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def row(entity: Entity, record: Record) -> dict[str, Any]:
