@@ -53,6 +53,9 @@ def main() -> None:
     except Problem as problem:
         _say(problem)
         sys.exit(EXIT_FAILED)
+    except Exception as error:  # noqa: BLE001 - Python would print it whole, and Postgres quotes rows in its errors
+        typer.echo(logs.render_exception((type(error), error, error.__traceback__)), err=True)
+        sys.exit(EXIT_FAILED)
 
 
 @app.command()
