@@ -18,9 +18,10 @@ else:  # generic only in the stubs
 _RETRIED = frozenset({"40001", "40P01"})
 """Serialisation failure and deadlock: run the transaction again at once."""
 
-_HELD_CLASSES = frozenset({"08", "25", "42", "53", "55", "57", "58", "XX"})
-"""SQLSTATE classes that say nothing about one event's content: connection, read-only, missing table or right, lack of
-resources, locks, shutdown, disk, corruption. The work is held until somebody or time mends it."""
+_HELD_CLASSES = frozenset({"08", "25", "26", "28", "3D", "3F", "42", "53", "55", "57", "58", "XX"})
+"""SQLSTATE classes that say nothing about one event's content: connection, read-only, lost statement, password,
+database, schema, missing table or right, lack of resources, locks, shutdown, disk, corruption. The work is held until
+somebody or time mends it."""
 
 
 async def create_pool(dsn: str, *, size: int, application: str, command_timeout: float = 60) -> Pool:
@@ -63,7 +64,7 @@ def not_now(error: BaseException) -> NotNow | None:
         return error
     if isinstance(error, asyncpg.PostgresError):
         state = error.sqlstate or ""
-        if state in _RETRIED:
+        if state in _RETRIED or _is_outdated_plan(error):
             return Conflict(describe(error))
         return DatabaseUnavailable(describe(error)) if state[:2] in _HELD_CLASSES else None
     if isinstance(error, (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)):
@@ -71,6 +72,14 @@ def not_now(error: BaseException) -> NotNow | None:
         # asyncpg.DataError is an InterfaceError, too: a value that the driver itself refuses to encode.
         return None if isinstance(error, asyncpg.DataError) else DatabaseUnavailable(describe(error))
     return None
+
+
+def _is_outdated_plan(error: asyncpg.PostgresError) -> bool:
+    """Whether a table was changed under the statement: a column's type, or a partition made for the row's day."""
+    if isinstance(error, asyncpg.CheckViolationError):
+        # A check of somebody's own on the table has a name; the bounds of a partition have none.
+        return error.constraint_name is None
+    return isinstance(error, asyncpg.InvalidCachedStatementError)
 
 
 async def _prepare(connection: Any) -> None:

@@ -41,6 +41,9 @@ _log = structlog.stdlib.get_logger(__name__)
 Readable = Event | Refusal
 T = TypeVar("T")
 
+_CONFLICTS_IN_A_ROW = 8
+"""More of them are no race: whatever they are, somebody should see them."""
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -191,7 +194,7 @@ class Applier:
 
     async def _hold(self, problem: NotNow, attempt: int) -> int:
         """Wait before the next attempt; a conflict between workers is over at once and worth no alarm."""
-        if not isinstance(problem, Conflict):
+        if not isinstance(problem, Conflict) or attempt >= _CONFLICTS_IN_A_ROW:
             if self._held is None:
                 _log.warning("holding", code=problem.code, reason=problem.reason)
             self._held = problem
