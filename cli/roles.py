@@ -1,7 +1,7 @@
 """Composition: which parts make a receiver, which make a worker, from the settings."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from runtime.settings import Settings, signing_secrets
 from runtime.spool import SpoolSubscription, SpoolWriter
 from runtime.transport import Subscription
 from schema import topology
-from schema.errors import Problem
+from schema.errors import Problem, Starting
 from worker import app as worker
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -134,6 +134,7 @@ async def run_receiver(process: Process) -> None:
 
 async def run_worker(process: Process) -> None:
     settings = process.settings
+    started = _starting(process)
     async with AsyncExitStack() as stack:
         health = await worker.serve_health(
             process.checks,
@@ -146,18 +147,35 @@ async def run_worker(process: Process) -> None:
         stack.push_async_callback(health.cleanup)
         dsn = await stack.enter_async_context(database(settings))
         subscription = await stack.enter_async_context(subscribed(process))
-        await worker.work(worker_options(settings, dsn), subscription, process.metrics, process.checks, process.stop)
+        await _work(process, dsn, subscription, started)
 
 
 async def run_up(process: Process) -> None:
     """Receiver and worker in one process, for one machine. The end of either ends both."""
     settings = process.settings
+    started = _starting(process)
     async with AsyncExitStack() as stack:
         dsn = await stack.enter_async_context(database(settings))
         subscription = await stack.enter_async_context(subscribed(process))
         receiver = await stack.enter_async_context(receiving(process, subscription))
         _log.info("listening", host=settings.receiver_host, port=receiver.port)
-        await worker.work(worker_options(settings, dsn), subscription, process.metrics, process.checks, process.stop)
+        await _work(process, dsn, subscription, started)
+
+
+async def _work(process: Process, dsn: str, subscription: Subscription, started: Callable[[], None]) -> None:
+    options = worker_options(process.settings, dsn)
+    await worker.work(options, subscription, process.metrics, process.checks, process.stop, started=started)
+
+
+def _starting(process: Process) -> Callable[[], None]:
+    """The process is not ready until what is returned is called."""
+    condition = Condition(Starting.code, "the database is not prepared yet")
+
+    def check() -> tuple[Condition, ...]:
+        return (condition,)
+
+    process.checks.append(check)
+    return lambda: process.checks.remove(check)
 
 
 def _broker_conditions(subscription: AmqpSubscription) -> tuple[Condition, ...]:

@@ -111,6 +111,13 @@ class NotNow(Problem):
     code = "not_now"
 
 
+class Starting(NotNow):
+    """The process has not begun its work: it prepares the database or waits for it."""
+
+    code = "starting"
+    remedy = "Wait a little; if it lasts, the log says what it waits for."
+
+
 class DatabaseUnavailable(NotNow):
     """Postgres cannot be reached or refuses work at the moment."""
 

@@ -1,7 +1,7 @@
 """One worker process: database, consumer, housekeeping, health; and the order in which they start and stop."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,17 +37,25 @@ class Options:
 
 
 async def work(
-    options: Options, subscription: Subscription, metrics: Metrics, checks: list[Check], stop: asyncio.Event
+    options: Options,
+    subscription: Subscription,
+    metrics: Metrics,
+    checks: list[Check],
+    stop: asyncio.Event,
+    *,
+    started: Callable[[], None] = lambda: None,
 ) -> None:
     """Migrate, then apply until `stop`. Raise DatabaseUnavailable at the start, BreakerOpen or a transport's end later.
 
-    `checks` gets the worker's own conditions, for whoever answers /readyz.
+    checks   gets the worker's own conditions, for whoever answers /readyz
+    started  is called once the database is prepared and events are about to be applied
     """
     await migrate(options.database_url)
     pool = await create_pool(options.database_url, size=4, application="pipemirror worker")
     try:
         applier = Applier(pool, metrics, numbered_slugs=options.numbered_slugs)
         checks.append(applier.conditions)
+        started()
         consumer = Consumer(subscription, applier, limits=options.limits)
         helpers = (
             asyncio.ensure_future(keep_house(pool, journal_days=options.journal_days)),
