@@ -1,16 +1,19 @@
 """Services that end with us, and ports for them. Everything here blocks."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 _KEEPER: Final = Path(__file__).with_name("keeper.py")
 _STOP_SECONDS: Final = 30
+_PORTS: Final = range(20_000, 32_000)
 
 
 class Kept:
@@ -39,7 +42,7 @@ class Kept:
     def kill9(self) -> None:
         """As if the power went: no handler runs. Return when it is gone."""
         self.signal(signal.SIGKILL)
-        self.end()
+        self.wait()
 
     def end(self) -> None:
         """Kill the group, if it still runs, and wait for its end."""
@@ -55,8 +58,11 @@ class Kept:
 
 
 def free_ports(number: int) -> list[int]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [server.getsockname()[1] for server in held]
-    for server in held:
-        server.close()
-    return ports
+    """Ports that stay free while their service restarts: below those that the kernel gives to outgoing connections."""
+    found: list[int] = []
+    for port in random.sample(_PORTS, len(_PORTS)):
+        if len(found) == number:
+            break
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.append(port)
+    return found

@@ -1,0 +1,29 @@
+"""Waiting for what happens in another process: by looking, with a deadline, never by a guess of how long it takes."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+
+EVERY = 0.05
+
+
+async def until(
+    condition: Callable[[], Awaitable[object] | object],
+    *,
+    within: float = 30.0,
+    what: str = "",
+    fails_when: Callable[[], str | None] = lambda: None,
+) -> None:
+    """Return as soon as `condition` holds. Fail when it does not in time, or once `fails_when` gives a reason."""
+    clock = asyncio.get_running_loop().time
+    end = clock() + within
+    while not await _holds(condition):
+        reason = fails_when()
+        assert reason is None, reason
+        assert clock() < end, f"not within {within:g} s: {what or condition}"
+        await asyncio.sleep(EVERY)
+
+
+async def _holds(condition: Callable[[], Awaitable[object] | object]) -> bool:
+    found = condition()
+    return bool(await found if inspect.isawaitable(found) else found)
