@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 
 import asyncpg
 import orjson
-from rig.waiting import EVERY
+from rig.waiting import EVERY, until
 
 from cli import mirrored
 from sandbox.cloud import Truth
@@ -82,6 +82,14 @@ class Judge:
         count: int = await self.value("SELECT count(*) FROM pipemirror.events WHERE company_id = $1", self.company_id)
         return count
 
+    async def holds(self, *, events: int, letters: int = 0) -> None:
+        """Wait until the journal has so many rows of the company, and so many letters were parked."""
+
+        async def reached() -> bool:
+            return (await self.events(), len(await self.dead_letters())) == (events, letters)
+
+        await until(reached, what=f"{events} events and {letters} dead letters")
+
     async def keys(self) -> set[str]:
         """The identities of the journaled events."""
         try:
@@ -90,7 +98,8 @@ class Judge:
             return set()  # before the first migration
 
     async def dead_letters(self) -> list[dict[str, Any]]:
-        return await self.rows("SELECT * FROM pipemirror.dead_letters ORDER BY id")
+        query = "SELECT * FROM pipemirror.dead_letters WHERE company_id = $1 ORDER BY id"
+        return await self.rows(query, self.company_id)
 
     async def history_is_right(self) -> None:
         """Fail unless `field_changes` tells what the whole journal tells at once: nothing twice, missing or broken."""

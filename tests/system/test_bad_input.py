@@ -11,7 +11,6 @@ from rig.events import COMPANY, START, v2_body
 from rig.judge import Judge
 from rig.posting import posting
 from rig.processes import SECRET, Installation
-from rig.waiting import until
 
 from schema.credentials import derive, header
 from worker import journal
@@ -109,13 +108,6 @@ async def letters_of(installation: Installation) -> list[dict[str, Any]]:
     return found
 
 
-async def settled(judge: Judge, *, letters: int, events: int) -> None:
-    async def reached() -> bool:
-        return (len(await judge.dead_letters()), await judge.events()) == (letters, events)
-
-    await until(reached, what=f"{letters} dead letters and {events} events")
-
-
 def nothing_leaked(installation: Installation) -> None:
     log = installation.log
     for secret in (MARKER, SECRET, derive(SECRET, COMPANY), header(SECRET, COMPANY).split()[1]):
@@ -133,7 +125,7 @@ async def test_bad_bodies_become_dead_letters_and_good_ones_around_them_land(
             assert await poster.post(COMPANY, bad.body) == 200
         assert await poster.post(COMPANY, deal(99, title="long " * 200_000)) == 200
         assert await poster.post(COMPANY, deal(98, title=" " * LIMIT)) == 413
-    await settled(judge, letters=len(BAD), events=len(BAD) + 1)
+    await judge.holds(letters=len(BAD), events=len(BAD) + 1)
 
     bodies = {letter["id"]: journal.decompress(letter["payload"]) for letter in await judge.dead_letters()}
     letters = {bodies[letter["id"]]: letter for letter in await letters_of(on_both)}
@@ -160,7 +152,7 @@ async def test_only_authentic_requests_are_taken(on_both: Installation, judge: J
             assert await poster.post(COMPANY, deal(), headers) == 401, name
         assert await poster.post(COMPANY, b"x" * 9 * 1024 * 1024, {}) == 401  # decided before the size
         assert await poster.post(COMPANY, deal(7)) == 200
-    await settled(judge, letters=0, events=1)
+    await judge.holds(letters=0, events=1)
     nothing_leaked(on_both)
 
 
@@ -172,7 +164,7 @@ async def test_an_unknown_entity_fills_no_more_than_its_share(on_both: Installat
     async with posting(on_both) as poster:
         await poster.send_all(COMPANY, [(str(n), body) for n, body in enumerate([*unknown, definition])])
         assert poster.refused == 0
-    await settled(judge, letters=MOST_LETTERS, events=MANY + 1)
+    await judge.holds(letters=MOST_LETTERS, events=MANY + 1)
     letters = await letters_of(on_both)
     assert {(letter["code"], letter["entity"], letter["action"]) for letter in letters} == {
         ("unknown_entity", "spaceship", "change")
@@ -188,7 +180,7 @@ async def test_a_poster_that_is_cut_off_mid_body_harms_nobody(on_both: Installat
     async with posting(on_both) as poster:
         await cut_off(on_both)
         assert await poster.post(COMPANY, deal(7)) == 200
-    await settled(judge, letters=0, events=1)
+    await judge.holds(letters=0, events=1)
 
 
 async def cut_off(installation: Installation) -> None:

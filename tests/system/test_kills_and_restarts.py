@@ -128,14 +128,15 @@ async def test_a_killed_broker_is_not_felt_at_the_door(on_amqp: Installation, ju
 
 
 async def test_a_database_that_dies_is_waited_for(
-    on_amqp: Installation, judge: Judge, postgres_servers: Servers
+    on_both: Installation, judge: Judge, postgres_servers: Servers
 ) -> None:
+    """What cannot be written now is held, and said at /readyz; the door does not care."""
     server = postgres_servers.get(EMBEDDED)
     assert isinstance(server, PrivateServer)
-    if not on_amqp.database_url.startswith(server.dsn_of("").rsplit("?")[0].rstrip("/")):
+    if not on_both.database_url.startswith(server.dsn_of("").rsplit("?")[0].rstrip("/")):
         pytest.fail("this test kills the private Postgres: unset TEST_DATABASE_URL")
-    _, worker = await on_amqp.running()
-    async with living(company(15), on_amqp.url(judge.company_id), rate=RATE, mischief=LOAD) as life:
+    *_, worker = await on_both.running()
+    async with living(company(15), on_both.url(judge.company_id), rate=RATE, mischief=LOAD) as life:
         await life.told(200)
         server.kill9()
         await worker.until_not_ready("database_unavailable")

@@ -1,0 +1,136 @@
+"""The commands as a person or a script runs them: what they print, what they change, and how they exit."""
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import pytest
+from rig.events import COMPANY, START, v2_body
+from rig.judge import Judge
+from rig.posting import posting
+from rig.processes import SECRET, Installation
+
+DONE, FAILED, USAGE, UNREACHABLE = 0, 1, 2, 3
+LETTER = {"id", "company_id", "entity", "entity_id", "action", "code", "reason", "received_at"}
+NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
+
+
+def deal(record_id: int, **data: Any) -> bytes:
+    return v2_body("deal", record_id, START, {"title": f"deal {record_id}"} | data)
+
+
+async def letters(installation: Installation, *more: str) -> list[dict[str, Any]]:
+    ran = await installation.run("dead-letters", "list", "--json", *more)
+    assert ran.code == DONE, ran.err
+    found: list[dict[str, Any]] = ran.json
+    return found
+
+
+@pytest.fixture
+async def with_letters(on_spool: Installation, judge: Judge) -> Installation:
+    """An installation that has parked two letters about content and one that the database refused, and is stopped."""
+    (up,) = await on_spool.running()
+    async with posting(on_spool) as poster:
+        assert await poster.post(COMPANY, deal(1)) == 200
+        await judge.holds(events=1)
+        await judge.value("ALTER TABLE pipedrive_raw.deals ADD CONSTRAINT no7 CHECK (title <> 'deal 7')")
+        for body in (deal(2, stage_id=2**70), b"<html>", deal(7), deal(3)):
+            assert await poster.post(COMPANY, body) == 200
+    await judge.holds(events=2, letters=3)
+    assert await up.terminate() == DONE
+    return on_spool
+
+
+async def test_dead_letters_are_listed_shown_replayed_and_discarded(with_letters: Installation, judge: Judge) -> None:
+    run = with_letters.run
+    found = {letter["code"]: letter for letter in await letters(with_letters)}
+    assert found.keys() == {"bad_value", "unreadable_json", "apply_failed"}
+    assert all(letter.keys() == LETTER and letter["company_id"] == COMPANY for letter in found.values())
+    assert (found["bad_value"]["entity"], found["bad_value"]["entity_id"]) == ("deal", "2")
+    ids = {code: str(letter["id"]) for code, letter in found.items()}
+    assert [letter["id"] for letter in await letters(with_letters, "--limit", "1")] == [max(map(int, ids.values()))]
+
+    shown = await run("dead-letters", "show", ids["unreadable_json"], "--json")
+    assert (shown.code, shown.json["body"]) == (DONE, "<html>")
+    assert (await run("dead-letters", "show", "999999")).code == FAILED
+
+    again = await run("dead-letters", "replay", ids["apply_failed"])
+    assert again.code == FAILED, "its cause still stands"
+    await judge.value("ALTER TABLE pipedrive_raw.deals DROP CONSTRAINT no7")
+    assert (await run("dead-letters", "replay", ids["apply_failed"])).code == DONE
+    assert await judge.value("SELECT title FROM pipedrive_raw.deals WHERE id = 7") == "deal 7"
+    assert (await run("dead-letters", "replay", ids["apply_failed"])).code == FAILED, "it is closed"
+
+    assert (await run("dead-letters", "replay", "--all")).code == FAILED, "content stays what it is"
+    assert (await run("dead-letters", "discard", ids["bad_value"])).code == DONE
+    assert [letter["code"] for letter in await letters(with_letters)] == ["unreadable_json"]
+    assert (await run("dead-letters", "discard", "--all")).code == DONE
+    assert await letters(with_letters) == []
+    assert await judge.events() == 3
+
+
+async def test_wrong_usage_and_missing_services_have_their_own_exit_codes(on_spool: Installation) -> None:
+    run = on_spool.run
+    outcomes = await asyncio.gather(
+        run("dead-letters", "replay"),
+        run("dead-letters", "replay", "1", "--all"),
+        run("no-such-command"),
+        run("webhooks", "credentials", "--company", "12x"),
+        run("status", RECEIVER_PORT="many", LANES="0"),
+        run("receiver", WEBHOOK_SECRET="short", AMQP_URL="redis://there"),
+        run("status"),
+        run("status", DATABASE_URL=NOWHERE),
+        run("worker", DATABASE_URL=NOWHERE),
+        run("migrate", DATABASE_URL=NOWHERE),
+        run("dead-letters", "list", DATABASE_URL=NOWHERE),
+    )
+    assert [ran.code for ran in outcomes] == [USAGE] * 7 + [UNREACHABLE] * 4
+    assert all(not ran.out and "Traceback" not in ran.err for ran in outcomes)
+    both = outcomes[4].err
+    assert "RECEIVER_PORT" in both, "all problems at once"
+    assert "LANES" in both
+    both = outcomes[5].err
+    assert "WEBHOOK_SECRET" in both
+    assert "AMQP_URL" in both
+    assert "migrate" in outcomes[6].err, "an empty database: it says what to run"
+    assert "short" not in both
+
+
+async def test_two_migrations_at_once_and_one_more(on_spool: Installation) -> None:
+    first = await asyncio.gather(*(on_spool.run("migrate") for _ in range(3)))
+    assert [ran.code for ran in first] == [DONE] * 3, [ran.err for ran in first]
+    assert sum("applied" in ran.out for ran in first) == 1
+    assert "up to date" in (await on_spool.run("migrate")).out
+    listed = await on_spool.run("companies", "list", "--json")
+    assert (listed.code, listed.json) == (DONE, [])
+
+
+async def test_credentials_are_those_that_the_receiver_takes(on_spool: Installation, judge: Judge) -> None:
+    """Read without a database, entered in Pipedrive's form, sent by Pipedrive."""
+    await on_spool.running()
+    ran = await on_spool.run("webhooks", "credentials", "--company", str(COMPANY), "--json", DATABASE_URL=NOWHERE)
+    assert ran.code == DONE
+    given = ran.json
+    assert given.keys() == {"url", "user", "password"}
+    assert SECRET not in ran.out + ran.err
+    headers = {"Authorization": aiohttp.encode_basic_auth(given["user"], given["password"])}
+    async with aiohttp.ClientSession(headers=headers) as session:
+        async with session.get(given["url"]) as answer:
+            assert (answer.status, await answer.read()) == (200, b"")
+        async with session.post(given["url"], data=deal(1)) as answer:
+            assert answer.status == 200
+    await judge.holds(events=1)
+
+
+async def test_status_and_companies_tell_what_is_there(with_letters: Installation) -> None:
+    status, companies = await asyncio.gather(
+        with_letters.run("status", "--json"), with_letters.run("companies", "list", "--json")
+    )
+    assert (status.code, companies.code) == (DONE, DONE)
+    assert companies.json == [{"id": COMPANY, "slug": "pipedrive", "state": "active"}]
+    (company,) = status.json["companies"]
+    assert (company["id"], company["slug"], company["rows"]["deals"]) == (COMPANY, "pipedrive", 2)
+    (deals,) = (entity for entity in company["entities"] if entity["entity"] == "deal")
+    assert deals["events_24h"] == 2
+    assert 0 <= deals["lag_p50"] <= deals["lag_p99"] < 60
+    assert status.json["dead_letters"] == {"apply_failed": 1, "bad_value": 1, "unreadable_json": 1}
