@@ -61,7 +61,7 @@ class Folded:
 
 def fold(record: Record, change: Change) -> Folded:
     """Fold `change` into `record`."""
-    _type_what_was_untyped(record, change.types)
+    mend(record, change.types)
     version, versions, cells = change.version, record.versions, record.cells
     folded = Folded([], changed=False, disturbs=False)
     won: set[str] = set()
@@ -89,7 +89,7 @@ def fold(record: Record, change: Change) -> Folded:
     return folded
 
 
-def _type_what_was_untyped(record: Record, types: Mapping[str, str]) -> None:
+def mend(record: Record, types: Mapping[str, str]) -> None:
     """A value kept as received takes its canonical shape as soon as its type is known; that is no change of it."""
     for cell in record.untyped & types.keys():
         record.cells[cell] = canonical(types[cell], record.cells[cell])

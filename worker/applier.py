@@ -99,24 +99,28 @@ class Applier:
         if company.state == companies.PURGED:
             self._metrics.count(EVENTS, "discarded", by=len(envelopes))
             return
-        readable = await self._read(company, envelopes)
+        readable = [read(envelope, company.types_of) for envelope in envelopes]
         if not company.slug and _events(readable):
             company = await self._provision(company_id)
         try:
+            if await self._learn(company, _events(readable)):
+                readable = [read(envelope, company.types_of) for envelope in envelopes]
             await self._apply_group(company, readable)
         except OutdatedCompanyError:
             self._companies.pop(company_id, None)
             await self._apply_company(company_id, envelopes)
 
-    async def _read(self, company: Company, envelopes: Sequence[Envelope]) -> list[Readable]:
-        """With the types this process knows; where they do not suffice, with what others have learnt meanwhile."""
-        readable = [read(envelope, company.types_of) for envelope in envelopes]
-        if company.slug and any(change.untyped for event in _events(readable) for change in event.changes):
-            types = await self.persist(lambda connection: fields.types(connection, company.id))
-            if types != company.types:
-                company.types = types
-                return [read(envelope, company.types_of) for envelope in envelopes]
-        return readable
+    async def _learn(self, company: Company, events: Sequence[Event]) -> bool:
+        """Where values came without their types: learn what the events beside them teach and what others have learnt.
+
+        Whether anything new was learnt, so that the events are to be read again.
+        """
+        changes = [change for event in events for change in event.changes]
+        if not any(change.untyped for change in changes):
+            return False
+        known = company.types
+        company.types = await self.persist(lambda connection: mirror.learn(connection, company, changes))
+        return company.types != known
 
     async def _apply_group(self, company: Company, group: Sequence[Readable]) -> None:
         """Apply a group in one transaction; if the database refuses it, halve it until the culprit stands alone."""

@@ -17,7 +17,7 @@ from schema.entities import Entity
 from schema.errors import Conflict
 from schema.event import Event
 from schema.history import FieldChange, of_diffs
-from schema.record import Record, fold, load, row
+from schema.record import Record, fold, load, mend, row
 from schema.version import moment
 from store import companies, fields
 from store.companies import ACTIVE, PURGED, Company, FieldType
@@ -76,6 +76,14 @@ async def apply_again(connection: Connection, company: Company, event: Event) ->
     return True
 
 
+async def learn(connection: Connection, company: Company, changes: Iterable[Change]) -> dict[str, dict[str, str]]:
+    """Every type of custom field known of the company, what the changes teach included; before they are applied."""
+    async with connection.transaction():
+        if await companies.hold(connection, company) == ACTIVE:
+            await _learn_types(connection, company, changes)
+        return await fields.types(connection, company.id)
+
+
 async def write(connection: Connection, company: Company, changes: Iterable[Change]) -> set[FieldType]:
     """Fold changes of any source into the tables, within the caller's transaction; the types learnt from them."""
     told = _Told()
@@ -103,6 +111,7 @@ async def _write_table(
     moved: dict[RecordId, Record] = {}
     for record_id, group in groupby(changes, key=lambda change: change.id):
         record = records.setdefault(record_id, Record())
+        mend(record, company.types_of(entity.custom_fields or ""))
         if _fold_all(record, list(group), told):
             moved[record_id] = record
     await _upsert(connection, company, entity, moved)
