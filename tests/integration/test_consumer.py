@@ -15,8 +15,9 @@ from runtime.transport import Message
 from schema.envelope import FORMAT, Envelope, pack
 from store import dead_letters
 from store.database import Pool
-from worker import suspects
+from worker import mirror, suspects
 from worker.applier import Applier
+from worker.breaker import Breaker, BreakerOpen
 from worker.consumer import SUSPICIOUS, Consumer
 from worker.parking import digest
 
@@ -131,6 +132,24 @@ async def test_an_event_that_killed_its_workers_is_given_up_and_its_neighbours_a
         await until(lambda: len(queue.acked) == 1)
     assert await ids(pool) == [1, 3]
     assert await codes(pool) == ["crashed_worker"]
+
+
+async def test_a_worker_whose_breaker_opens_does_not_count_as_killed(
+    queue: Scripted, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(mirror, "write", broken)
+    queue.put(deal(1), redeliveries=SUSPICIOUS)
+    applier = Applier(pool, Metrics(), numbered_slugs=False, breaker=Breaker(most=1))
+
+    with pytest.raises(BreakerOpen):
+        await asyncio.wait_for(Consumer(queue, applier).run(asyncio.Event()), 10)
+
+    async with pool.acquire() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM pipemirror.suspects") == 0
+    assert queue.acked == []
 
 
 async def test_a_stop_finishes_the_batch_at_hand_and_takes_no_more(queue: Scripted, pool: Pool) -> None:
