@@ -15,6 +15,7 @@ from worker import mirror, normalising
 from worker.provision import provision
 
 ENUM, SET, MONEY, TEXT = "e" * 40, "5" * 40, "c" * 40, "d" * 40
+LEAD = "5f0c9a10-17b2-11f1-9e21-6b3a1c7d2e40"
 SECOND = 1_000_000
 WRAPPED = {
     ENUM: {"type": "enum", "id": 43},
@@ -61,7 +62,7 @@ async def normalise(pool: Pool, company: Company) -> int:
         return await normalising.normalise(connection, company)
 
 
-async def row_of(pool: Pool, company: Company, record_id: int = 1, table: str = "deals") -> dict[str, Any]:
+async def row_of(pool: Pool, company: Company, record_id: Any = 1, table: str = "deals") -> dict[str, Any]:
     async with pool.acquire() as connection:
         found = await connection.fetchrow(f'SELECT * FROM "{company.slug}_raw".{table} WHERE id = $1', record_id)
     assert found is not None
@@ -138,12 +139,21 @@ async def test_another_process_normalises_by_what_the_database_knows(pool: Pool,
 async def test_the_types_of_one_entity_are_no_types_of_another(pool: Pool, company: Company) -> None:
     """Leads share those of deals; persons have their own, even under the same hash."""
     await apply(pool, company, v1(1, 0, {ENUM: "41"}, object_="person"))
-    await teach(pool, company, "lead", "5f0c9a10-17b2-11f1-9e21-6b3a1c7d2e40")
+    await teach(pool, company, "lead", LEAD)
     await apply(pool, company, v1(1, 0, {ENUM: "41"}))
     assert (await row_of(pool, company))["custom_fields"] == {ENUM: 41}
     assert await normalise(pool, company) == 0
     row = await row_of(pool, company, table="persons")
     assert (row["custom_fields"], row["_untyped"]) == ({ENUM: "41"}, [ENUM])
+
+
+async def test_what_deals_teach_mends_leads_too(pool: Pool, company: Company) -> None:
+    """Their fields are those of deals."""
+    await apply(pool, company, v2_body("lead", LEAD, START, {"custom_fields": {ENUM: "41"}}))
+    await teach(pool, company)
+    assert await normalise(pool, company) == 1
+    row = await row_of(pool, company, LEAD, "leads")
+    assert (row["custom_fields"], row["_untyped"]) == ({ENUM: 41}, None)
 
 
 async def test_once_a_type_is_known_the_next_v1_event_is_read_by_it(pool: Pool, company: Company) -> None:

@@ -30,6 +30,12 @@ def test_unknown_keys_are_cells_of_their_own_beside_the_columns() -> None:
     assert (cells["country_code"], cells["picture_id"]) == ("NO", None)
 
 
+def test_a_status_that_is_no_column_is_kept_and_a_mere_flag_is_not() -> None:
+    """`active_flag` says nothing but that the record exists; a status may say more."""
+    cells = change(v2("task", data={"id": 8, "status": "open", "active_flag": True})).cells
+    assert (cells["status"], "active_flag" in cells) == ("open", False)
+
+
 def test_a_columns_own_name_counts_more_than_another_word_for_it() -> None:
     for data in ({"label": 5, "label_ids": [5, 9]}, {"label_ids": [5, 9], "label": 5}):
         assert change(v2("person", data={"id": 8} | data)).cells["label_ids"] == [5, 9]
