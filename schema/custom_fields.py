@@ -32,6 +32,9 @@ _TEXTS: Final = frozenset({"varchar", "varchar_auto", "text", "phone"})
 _IDS: Final = frozenset({"enum", "user", "org", "people"})
 TYPES: Final = _TEXTS | _IDS | {"double", "monetary", "set", "date", "daterange", "time", "timerange", "address"}
 
+CANONICAL_PARTS: Final = frozenset({"", "currency", "until", "timezone_id", "timezone_name", *ADDRESS_PARTS})
+"""Sub-keys of a v1 value that the canonical shapes have a place for; "" is the value itself."""
+
 Types = Mapping[str, str]
 """Field hash -> type, as learnt so far for one entity of one company."""
 
@@ -40,8 +43,11 @@ def read_typed(value: Any) -> tuple[str | None, Any]:
     """(type, canonical value) of a v2 webhook's value; the type is None where none is given."""
     if not isinstance(value, dict) or not isinstance(value.get("type"), str):
         return None, value
-    kind = value["type"]
-    return kind, canonical(kind, {key: part for key, part in value.items() if key != "type"})
+    kind, parts = value["type"], {key: part for key, part in value.items() if key != "type"}
+    if kind not in TYPES and len(parts) == 1:
+        # A type of tomorrow: REST would write its one part bare.
+        return kind, next(iter(parts.values()))
+    return kind, canonical(kind, parts)
 
 
 def is_flat(key: str) -> bool:

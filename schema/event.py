@@ -148,7 +148,7 @@ class _Reader:
         return self._change(record_id, reading, _RANKS[self.notice.action], self._previous)
 
     def _delete(self, raw_id: Any, last_state: dict[str, Any], merged_into: Any) -> Change:
-        record_id = self._id(raw_id, last_state if raw_id is None else None)
+        record_id = self._id(raw_id, last_state)
         reading = self._read(last_state)
         winner = None if merged_into is None else self._id(merged_into)
         reading.cells |= existence(self.entity, self._time(reading.cells), winner)

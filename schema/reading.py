@@ -7,7 +7,7 @@ from typing import Any
 
 from schema.change import Cells
 from schema.columns import ADDRESS, ADDRESS_PARTS, Type, address
-from schema.custom_fields import HASH_LENGTH, Types, is_flat, read_flat, read_typed, split_flat
+from schema.custom_fields import CANONICAL_PARTS, HASH_LENGTH, Types, is_flat, read_flat, read_typed, split_flat
 from schema.entities import DELETED_AT, MERGED_INTO, Entity
 from schema.errors import BadValue
 
@@ -107,6 +107,8 @@ def _read_custom_fields(found: Mapping[str, Any], types: Types, reading: Reading
             reading.cells[custom_cell(name)] = value
     for name, parts in split_flat(found).items():
         _put(reading, name, *read_flat(parts, types.get(name)))
+        # What the canonical shape has no place for, such as the coordinates of an address, stays a cell of its own.
+        reading.cells |= {f"{name}_{part}": value for part, value in parts.items() if part not in CANONICAL_PARTS}
 
 
 def _read_nested(reading: Reading, name: str, value: Any, types: Types) -> None:

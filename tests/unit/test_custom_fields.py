@@ -217,3 +217,9 @@ def test_the_fields_of_a_v1_object_are_gathered_with_their_parts() -> None:
         OTHER: {"": None, "admin_area_level_1": "Vestland"},
     }
     assert {key for key in told if is_flat(key)} == {HASH, f"{HASH}_currency", OTHER, f"{OTHER}_admin_area_level_1"}
+
+
+def test_of_a_type_of_tomorrow_a_lone_part_stands_bare_and_several_stay_together() -> None:
+    """As REST would write it."""
+    assert read_typed({"type": "int", "value": 5}) == ("int", 5)
+    assert read_typed({"type": "duo", "id": 5, "value": 6}) == ("duo", {"id": 5, "value": 6})

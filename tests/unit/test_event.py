@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from rig.bodies import AT, COMPANY, LEAD, RECEIVED, change, event, v1, v2
+from rig.bodies import AT, COMPANY, LEAD, RECEIVED, change, event, refused, v1, v2
 
 from schema.envelope import Envelope
 from schema.event import Event, read
@@ -260,3 +260,14 @@ def test_users_of_v1_come_in_lists_each_with_its_own_id() -> None:
     found = event(v1("user", current=[{"id": 8, "name": "A"}, {"id": 9, "name": "B"}]))
     assert [(one.id, one.cells["name"]) for one in found.changes] == [(8, "A"), (9, "B")]
     assert (found.entity_id, found.other_id) == ("8", "9")
+
+
+def test_parts_of_a_v1_custom_field_that_its_shape_has_no_place_for_are_kept_apart() -> None:
+    body = v1("deal", current={"id": 8, HASH: "Bryggen 7", f"{HASH}_formatted_address": "x", f"{HASH}_lat": 60.4})
+    cells = change(body).cells
+    assert cells[HASH]["value"] == "Bryggen 7"
+    assert cells[f"{HASH}_lat"] == 60.4
+
+
+def test_a_delete_whose_last_state_is_of_another_record_names_two() -> None:
+    assert refused(v2(action="delete", previous={"id": 9, "title": "x"})).problem.code == "bad_id"
