@@ -5,9 +5,8 @@ import random
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import typer
 from rich.live import Live
@@ -28,7 +27,6 @@ from schema.credentials import derive
 from store import status
 from store.companies import find
 from store.database import Connection, Pool, create_pool
-from worker import app as worker
 from worker.migrate import migrate
 
 COMPANY_ID = 1_234_567
@@ -75,14 +73,13 @@ async def _mirror(home: Path, dsn: str, stop: asyncio.Event, *, rate: float, dea
         pool = await create_pool(dsn, size=2, application="pipemirror demo")
         stack.push_async_callback(pool.close)
         subscription = await stack.enter_async_context(roles.subscribed(process))
+        worker = await stack.enter_async_context(roles.working(process, dsn, subscription))
         receiver = await stack.enter_async_context(roles.receiving(process, subscription, port=0))
-        options = roles.worker_options(settings, dsn)
-        await stack.enter_async_context(_running(worker.work(
-            options, subscription, process.metrics, process.checks, process.stop
-        ), process.stop))  # fmt: skip
+        # A worker that fails ends the demo; why, it says itself when its context is left.
+        worker.add_done_callback(lambda _: stop.set())
         await stack.enter_async_context(_watching(pool, process.metrics, board))
         outcome = await _live(settings, receiver.port, counters, stop, rate=rate, deals=deals)
-        lines = await _compare_when_caught_up(pool, outcome.truth)
+        lines = await _compare_when_caught_up(pool, outcome.truth, worker)
         return await _verdict(pool, outcome, lines)
 
 
@@ -105,13 +102,13 @@ async def _live(
     )
 
 
-async def _compare_when_caught_up(pool: Pool, truth: Truth) -> list[str]:
+async def _compare_when_caught_up(pool: Pool, truth: Truth, worker: "asyncio.Task[None]") -> list[str]:
     """The differences that remain once the queue had time to empty."""
     deadline = time.monotonic() + CATCH_UP_SECONDS
     while True:
         async with pool.acquire() as connection:
             lines = differences(truth, await mirrored.read(connection, COMPANY_ID))
-        if not lines or time.monotonic() > deadline:
+        if not lines or worker.done() or time.monotonic() > deadline:
             return lines
         await asyncio.sleep(0.25)
 
@@ -128,29 +125,6 @@ async def _verdict(pool: Pool, outcome: Outcome, lines: list[str]) -> bool:
         return False
     typer.echo(f"mirror equals sandbox: {records} records, {events} events")
     return True
-
-
-@asynccontextmanager
-async def _running(work: Any, stop: asyncio.Event) -> AsyncIterator[None]:
-    """The worker beside us. If it ends by itself, so do we, with its reason."""
-    running = asyncio.ensure_future(work)
-    owner = asyncio.current_task()
-
-    def ended(task: "asyncio.Future[None]") -> None:
-        if not task.cancelled() and task.exception() is not None and owner is not None:
-            owner.cancel()
-
-    running.add_done_callback(ended)
-    try:
-        yield
-    except asyncio.CancelledError:
-        if running.done():
-            await running
-        raise
-    finally:
-        stop.set()
-        with suppress(Exception):
-            await running
 
 
 @asynccontextmanager

@@ -1,10 +1,11 @@
 """Composition: which parts make a receiver, which make a worker, from the settings."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
@@ -21,9 +22,11 @@ from runtime.settings import Settings, signing_secrets
 from runtime.spool import SpoolSubscription, SpoolWriter
 from runtime.transport import Subscription
 from schema import topology
-from schema.errors import Problem, Starting
+from schema.errors import Misconfigured, Problem, Starting
+from schema.topology import Queue
 from worker import app as worker
 
+T = TypeVar("T")
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -67,9 +70,8 @@ async def receiving(
     process.checks.append(outlet.conditions)
     webhook = Webhook(outlet.put, secrets, max_body_bytes=settings.max_body_bytes, metrics=metrics)
     door = Door(webhook, process.checks, metrics)
-    receiver = await serve(
-        door, outlet, host=settings.receiver_host, port=settings.receiver_port if port is None else port
-    )
+    wanted = settings.receiver_port if port is None else port
+    receiver = await _listening("RECEIVER_PORT", wanted, serve(door, outlet, host=settings.receiver_host, port=wanted))
     try:
         yield receiver
     finally:
@@ -84,8 +86,8 @@ async def subscribed(process: Process) -> AsyncIterator[Subscription]:
     if settings.amqp_url is None:
         subscription = SpoolSubscription(process.spool, on_problem=_report)
     else:
-        queues = topology.queues(settings.lanes)
-        subscription = AmqpSubscription(settings.amqp_url.get_secret_value(), queues, on_problem=_report)
+        url = settings.amqp_url.get_secret_value()
+        subscription = AmqpSubscription(url, await _queues(url, settings.lanes), on_problem=_report)
         broker = subscription
         process.checks.append(lambda: _broker_conditions(broker))
     await subscription.start()
@@ -132,11 +134,25 @@ async def run_receiver(process: Process) -> None:
         await process.stop.wait()
 
 
+@asynccontextmanager
+async def working(process: Process, dsn: str, subscription: Subscription) -> AsyncIterator["asyncio.Task[None]"]:
+    """A worker beside whatever the caller runs. It stops last, after what feeds it; its failure is raised then."""
+    stop = asyncio.Event()
+    options = worker_options(process.settings, dsn)
+    started = _starting(process)
+    work = worker.work(options, subscription, process.metrics, process.checks, stop, started=started)
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        stop.set()
+        await task
+
+
 async def run_worker(process: Process) -> None:
     settings = process.settings
-    started = _starting(process)
     async with AsyncExitStack() as stack:
-        health = await worker.serve_health(
+        health = worker.serve_health(
             process.checks,
             process.metrics,
             host=settings.worker_metrics_host,
@@ -144,27 +160,46 @@ async def run_worker(process: Process) -> None:
             fixed="WORKER_METRICS_PORT" in settings.given,
             note=settings.data_dir / "run" / "worker-metrics-port",
         )
-        stack.push_async_callback(health.cleanup)
+        runner = await _listening("WORKER_METRICS_PORT", settings.worker_metrics_port, health)
+        stack.push_async_callback(runner.cleanup)
         dsn = await stack.enter_async_context(database(settings))
         subscription = await stack.enter_async_context(subscribed(process))
-        await _work(process, dsn, subscription, started)
+        task = await stack.enter_async_context(working(process, dsn, subscription))
+        await _until_stop_or_end(process, task)
 
 
 async def run_up(process: Process) -> None:
-    """Receiver and worker in one process, for one machine. The end of either ends both."""
+    """Receiver and worker in one process, for one machine. The end of either ends both, upstream first."""
     settings = process.settings
-    started = _starting(process)
     async with AsyncExitStack() as stack:
         dsn = await stack.enter_async_context(database(settings))
         subscription = await stack.enter_async_context(subscribed(process))
+        task = await stack.enter_async_context(working(process, dsn, subscription))
         receiver = await stack.enter_async_context(receiving(process, subscription))
         _log.info("listening", host=settings.receiver_host, port=receiver.port)
-        await _work(process, dsn, subscription, started)
+        await _until_stop_or_end(process, task)
 
 
-async def _work(process: Process, dsn: str, subscription: Subscription, started: Callable[[], None]) -> None:
-    options = worker_options(process.settings, dsn)
-    await worker.work(options, subscription, process.metrics, process.checks, process.stop, started=started)
+async def _until_stop_or_end(process: Process, task: "asyncio.Task[None]") -> None:
+    stopping = asyncio.create_task(process.stop.wait())
+    await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+
+
+async def _listening(name: str, port: int, serving: Awaitable[T]) -> T:
+    """Raise Misconfigured where the port cannot be had."""
+    try:
+        return await serving
+    except OSError as error:
+        raise Misconfigured(f"{name}: expected a free port, {port} cannot be had ({error.strerror})") from error
+
+
+async def _queues(url: str, lanes: int) -> tuple[Queue, ...]:
+    """What a worker consumes: also lanes beyond LANES that a receiver with another setting has made and filled."""
+    beyond = await amqp.declared(url, [topology.lane_queue(lane) for lane in range(lanes, topology.MOST_LANES)])
+    if beyond:
+        _log.warning("lanes_beyond_setting", lanes=lanes, consumed_too=[queue.name for queue in beyond])
+    return (*topology.queues(lanes), *beyond)
 
 
 def _starting(process: Process) -> Callable[[], None]:

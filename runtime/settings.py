@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from runtime.kept import kept_secret
 from schema.errors import Misconfigured
+from schema.topology import MOST_LANES
 
 SHORTEST_SECRET: Final = 16
 """Characters. A derived password is only as hard to guess as the secret it is derived from."""
@@ -97,7 +98,7 @@ class Settings(BaseSettings):
         "a port",
         _PORTS,
     )
-    lanes: int = _whole(1, "Queues that companies are spread over", "a whole number", (1, 256))
+    lanes: int = _whole(1, "Queues that companies are spread over", "a whole number", (1, MOST_LANES))
     journal_days: int = _whole(14, "Days that payloads are kept in the journal", "a whole number", (1, 3650))
     log_format: Literal["console", "json"] | None = _setting(
         None, "Form of the logs on stderr", "console or json", shown="`console` on a terminal, else `json`"

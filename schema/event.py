@@ -35,7 +35,7 @@ class Event:
     key          identifies the event within its company, however often and by whichever way it is delivered
     entity       the catalogue's name; of an unknown entity, the name Pipedrive gives it
     entity_id    of the record, as text; other_id is the record absorbed by it, if any
-    occurred_at  from the body alone; None where it tells none (only for events that touch no table)
+    occurred_at  from the body alone; None where it tells none that can be read
     version      that its changes carry; None if it makes none
     definition   a custom field definition changed: journal only, until definitions are read by REST
     """
@@ -71,6 +71,7 @@ def read(envelope: Envelope, types_of: TypesOf) -> Event | Refusal:
     body: dict[str, Any] = {}
     try:
         body = notices.parse(envelope.body)
+        notices.refuse_nul(envelope.body, body)
         return _event(envelope, notices.read(body), types_of)
     except BadContent as problem:
         return Refusal(envelope, problem, notices.subject(body))

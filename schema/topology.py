@@ -14,6 +14,8 @@ VERSION: Final = 1
 EXCHANGE: Final = f"pipemirror.v{VERSION}"
 DEAD_EXCHANGE: Final = f"pipemirror.v{VERSION}.dead"
 
+MOST_LANES: Final = 256
+
 DELIVERY_LIMIT: Final = 50
 """A closed connection counts as a delivery of every prefetched message: a low limit would dead-letter the innocent."""
 
@@ -62,7 +64,7 @@ DEAD: Final = Queue(
 
 def queues(lanes: int) -> tuple[Queue, ...]:
     """Everything a process declares and a worker consumes, lanes first."""
-    # The prefetch is shared among the lanes, so that memory does not grow with their number.
+    # The prefetch is shared among the lanes, so that memory hardly grows with their number.
     prefetch = max(10, 100 // lanes)
     return (*(lane_queue(lane, prefetch) for lane in range(lanes)), LARGE, DEAD)
 

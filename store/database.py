@@ -18,10 +18,13 @@ else:  # generic only in the stubs
 _RETRIED = frozenset({"40001", "40P01"})
 """Serialisation failure and deadlock: run the transaction again at once."""
 
-_HELD_CLASSES = frozenset({"08", "25", "26", "28", "3D", "3F", "42", "53", "55", "57", "58", "XX"})
+_HELD_CLASSES = frozenset({"08", "25", "26", "28", "3D", "3F", "53", "55", "57", "58", "XX"})
 """SQLSTATE classes that say nothing about one event's content: connection, read-only, lost statement, password,
-database, schema, missing table or right, lack of resources, locks, shutdown, disk, corruption. The work is held until
-somebody or time mends it."""
+database, schema, lack of resources, locks, shutdown, disk, corruption. The work is held until somebody or time mends
+it."""
+
+_HELD_STATES = frozenset({"42501", "42P01", "42703", "42P06"})
+"""Likewise a missing right, table or column. Other errors of their class are statements of ours that cannot be."""
 
 
 async def create_pool(dsn: str, *, size: int, application: str, command_timeout: float = 60) -> Pool:
@@ -66,7 +69,8 @@ def not_now(error: BaseException) -> NotNow | None:
         state = error.sqlstate or ""
         if state in _RETRIED or _is_outdated_plan(error):
             return Conflict(describe(error))
-        return DatabaseUnavailable(describe(error)) if state[:2] in _HELD_CLASSES else None
+        held = state in _HELD_STATES or state[:2] in _HELD_CLASSES
+        return DatabaseUnavailable(describe(error)) if held else None
     if isinstance(error, (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)):
         # The last is what the driver says of a connection that broke in the middle of an answer.
         # asyncpg.DataError is an InterfaceError, too: a value that the driver itself refuses to encode.

@@ -57,6 +57,7 @@ async def work(
         checks.append(applier.conditions)
         started()
         consumer = Consumer(subscription, applier, limits=options.limits)
+        checks.append(consumer.conditions)
         helpers = (
             asyncio.ensure_future(keep_house(pool, journal_days=options.journal_days)),
             asyncio.ensure_future(_measure_backlog(subscription, metrics)),
@@ -142,5 +143,9 @@ async def serve_health(
 
 
 def _write_note(note: Path, port: int) -> None:
-    note.parent.mkdir(parents=True, exist_ok=True)
-    note.write_text(f"{port}\n")
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(f"{port}\n")
+    except OSError as error:
+        # A full disk above all: the worker that empties the spool must not need room to start.
+        _log.warning("port_not_noted", port=port, file=str(note), reason=error.strerror)

@@ -137,6 +137,9 @@ class Applier:
             else:
                 await self._give_up(group[0], error)
             return
+        if outcome.applied.discarded:
+            # Purged meanwhile: what comes next is not even read.
+            self._companies.pop(company.id, None)
         self._measure(outcome, began)
 
     async def _transact(self, connection: Connection, company: Company, group: Sequence[Readable]) -> Outcome:

@@ -1,10 +1,12 @@
 """The worker's loop: take messages, apply them as a batch, acknowledge after the commit."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import Literal
 
 import structlog
 
+from runtime.health import Condition
 from runtime.transport import Message, Subscription
 from schema.envelope import Envelope, unpack
 from schema.errors import CrashedWorker, NotAnEvent, UnknownFormat
@@ -28,6 +30,11 @@ class Consumer:
         self._applier = applier
         self._limits = limits or Limits()
         self._left: list[Message] = []
+
+    def conditions(self) -> Iterator[Condition]:
+        if self._left:
+            reason = f"{len(self._left)} queued messages are of a newer release: upgrade this worker"
+            yield Condition(UnknownFormat.code, reason, blocking=False)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Raise what ends the process: BreakerOpen, or the transport's word that it cannot go on."""

@@ -7,7 +7,7 @@ import structlog
 
 from store import companies, dead_letters
 from store.database import Pool, describe, not_now
-from worker import journal
+from worker import journal, suspects
 from worker.normalising import normalise
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -36,6 +36,7 @@ async def keep_house_once(pool: Pool, *, journal_days: int) -> None:
         try:
             await journal.ensure_partitions(connection, now.date(), journal_days)
             await dead_letters.expire(connection, now - timedelta(days=journal_days))
+            await suspects.expire(connection, now - timedelta(days=1))
             for company in await companies.all_companies(connection):
                 if company.state == companies.ACTIVE:
                     await normalise(connection, company)

@@ -13,6 +13,8 @@ from store.database import Connection
 from store.dead_letters import DeadLetter
 from worker import journal
 
+MOST_REASON = 500
+
 
 def digest(envelope: Envelope) -> bytes:
     """Tells one POST from every other one; equal for copies of the same POST by queue or spool."""
@@ -61,7 +63,7 @@ def _letter(envelope: Envelope, problem: BadContent, about: dict[str, str | None
         entity_id=about.get("entity_id"),
         action=about.get("action"),
         code=problem.code,
-        reason=problem.reason,
+        reason=problem.reason[:MOST_REASON],
         received_at=journal.instant(envelope.received_at),
         digest=digest(envelope),
         payload=journal.compress(envelope.body),

@@ -1,5 +1,7 @@
 """Events under suspicion of killing workers: attempts are counted before they are made, in a commit of their own."""
 
+from datetime import datetime
+
 from store.database import Connection
 
 MOST_ATTEMPTS = 3
@@ -17,3 +19,8 @@ async def note(connection: Connection, digest: bytes) -> int:
 
 async def clear(connection: Connection, digest: bytes) -> None:
     await connection.execute("DELETE FROM pipemirror.suspects WHERE digest = $1", digest)
+
+
+async def expire(connection: Connection, before: datetime) -> None:
+    """Forget attempts that nobody finished and nobody repeated."""
+    await connection.execute("DELETE FROM pipemirror.suspects WHERE seen_at < $1", before)

@@ -3,6 +3,6 @@
 from runtime.amqp.connection import SilentConsumer
 from runtime.amqp.publisher import AmqpPublisher
 from runtime.amqp.subscription import AmqpSubscription
-from runtime.amqp.waiting import waiting
+from runtime.amqp.waiting import declared, waiting
 
-__all__ = ["AmqpPublisher", "AmqpSubscription", "SilentConsumer", "waiting"]
+__all__ = ["AmqpPublisher", "AmqpSubscription", "SilentConsumer", "declared", "waiting"]

@@ -1,11 +1,32 @@
 """How many messages wait in the broker's queues, asked once, without consuming any."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from aiormq.exceptions import ChannelNotFoundEntity
 
 from runtime.amqp.connection import close, connect, open_channel, parse_url
+from schema.errors import QueueUnavailable
 from schema.topology import Queue
+
+
+async def declared(url: str, queues: Sequence[Queue], *, timeout: float = 5.0) -> list[Queue]:
+    """The leading ones of `queues` that exist; none where the broker cannot be asked."""
+    with suppress(QueueUnavailable):
+        connection = await connect(parse_url(url), timeout=timeout)
+        found: list[Queue] = []
+        try:
+            for queue in queues:
+                channel = await open_channel(connection)
+                await channel.queue_declare(queue.name, passive=True)
+                found.append(queue)
+                await channel.close()
+        except ChannelNotFoundEntity:
+            pass
+        finally:
+            await close(connection)
+        return found
+    return []
 
 
 async def waiting(url: str, queues: Sequence[Queue], *, timeout: float = 5.0) -> dict[str, int]:

@@ -271,3 +271,11 @@ def test_parts_of_a_v1_custom_field_that_its_shape_has_no_place_for_are_kept_apa
 
 def test_a_delete_whose_last_state_is_of_another_record_names_two() -> None:
     assert refused(v2(action="delete", previous={"id": 9, "title": "x"})).problem.code == "bad_id"
+
+
+def test_a_body_with_a_nul_character_still_says_what_it_is_about() -> None:
+    assert refused(v2(data={"id": 8, "title": "nul \x00"})).about == {
+        "entity": "deal",
+        "entity_id": "8",
+        "action": "change",
+    }

@@ -177,6 +177,12 @@ def test_a_v1_change_has_absorbed_nobody() -> None:
     assert read(v1() | {"current": {"id": 9, "merge_what_id": 8}}).merged_from is None
 
 
+def storable(body: bytes) -> dict[str, Any]:
+    parsed = parse(body)
+    notice.refuse_nul(body, parsed)
+    return parsed
+
+
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
@@ -188,17 +194,17 @@ def test_a_v1_change_has_absorbed_nobody() -> None:
 )  # fmt: skip
 def test_a_body_that_no_event_can_be_made_of_is_refused(body: bytes, problem: type[BadContent]) -> None:
     with pytest.raises(problem):
-        parse(body)
+        storable(body)
 
 
 def test_the_place_of_a_nul_character_is_named_and_not_its_text() -> None:
     with pytest.raises(BadValue, match=r"`data\.phones\[1\]\.value`") as refused:
-        parse(b'{"data": {"phones": [{"value": "1"}, {"value": "Kari\\u0000"}]}}')
+        storable(b'{"data": {"phones": [{"value": "1"}, {"value": "Kari\\u0000"}]}}')
     assert "Kari" not in str(refused.value)
 
 
 def test_an_escaped_backslash_before_u0000_is_no_nul_character() -> None:
-    assert parse(b'{"a": "\\\\u0000"}') == {"a": "\\u0000"}
+    assert storable(b'{"a": "\\\\u0000"}') == {"a": "\\u0000"}
 
 
 def test_a_body_without_meta_is_no_event() -> None:
@@ -237,3 +243,8 @@ def test_a_compressed_body_that_inflates_beyond_the_bound_is_refused(monkeypatch
 )
 def test_a_dead_letter_says_what_can_be_known_of_its_body(body: dict[str, Any], about: dict[str, str]) -> None:
     assert subject(body) == about
+
+
+def test_a_nul_character_in_a_compressed_body_is_found_too() -> None:
+    with pytest.raises(BadValue):
+        storable(gzip.compress(b'{"a": "\\u0000"}'))
