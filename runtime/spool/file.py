@@ -7,7 +7,7 @@ subscription of the directory. WAL mode lets both work at once; a commit is on d
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -100,6 +100,13 @@ class SpoolFile:
             found = self._connection.execute("SELECT routing_key, count(*) FROM messages GROUP BY routing_key")
             return dict(found.fetchall())
 
+    def reusable(self) -> int:
+        """Bytes of the file that hold nothing: messages may take them without taking any of the disk."""
+        with _translated(self.path):
+            ((free,),) = self._connection.execute("PRAGMA freelist_count")
+            ((size,),) = self._connection.execute("PRAGMA page_size")
+        return int(free * size)
+
     def routing_keys(self) -> list[str]:
         """The routing keys of all messages, found by one seek in the index each."""
         keys: list[str] = []
@@ -161,7 +168,7 @@ class SpoolFile:
 
     @classmethod
     def _initialised(cls, path: Path) -> "SpoolFile":
-        with _closing(sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)) as connection:
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)) as connection:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before anything is in the file
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
@@ -223,14 +230,6 @@ def set_aside(path: Path) -> Path:
     except OSError as error:
         raise SpoolUnavailable(f"cannot rename the damaged {path}: {error}") from None
     return target
-
-
-@contextmanager
-def _closing(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from runtime.on_problem import OnProblem
 from runtime.spool.file import SUFFIX, DamagedSpool, SpoolFile, remove, set_aside
 from runtime.spool.lease import Lease
+from runtime.spool.place import refuse_full
 from schema.errors import Problem, SpoolUnavailable
 
 _LEASE: Final = ".lease"
@@ -21,6 +22,9 @@ class Holding(NamedTuple):
     def append(self, rows: list[tuple[str, bytes]]) -> None:
         if not self.lease.is_held():
             raise SpoolUnavailable(f"the lease of {self.file.path} was removed")
+        # Twice: first SQLite's log takes it, later the file itself.
+        needed = 2 * sum(len(body) for _, body in rows) - self.file.reusable()
+        refuse_full(self.file.path.parent, needed)
         self.file.append(rows)
 
     def messages(self) -> int:

@@ -12,6 +12,10 @@ _NETWORK: Final = frozenset(
     {"afs", "ceph", "cifs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs"}
     | {f"fuse.{kind}" for kind in ("ceph", "davfs2", "gcsfuse", "glusterfs", "juicefs", "rclone", "s3fs", "sshfs")}
 )
+RESERVE: Final = 64 * 1024 * 1024
+"""Bytes of the disk that messages never take: to hand out and to delete needs room too, in SQLite's log and behind it.
+Without it a spool that filled its disk could not be emptied any more."""
+
 _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 
 
@@ -38,6 +42,17 @@ def refuse_network(directory: Path) -> None:
         raise Misconfigured(
             f"DATA_DIR: {directory} is on a network filesystem ({kind}), which can lose a spool; expected a local disk"
         )
+
+
+def refuse_full(directory: Path, needed: int) -> None:
+    """Raise SpoolUnavailable unless `needed` more bytes (negative: less) leave the reserve of the disk untouched."""
+    try:
+        disk = os.statvfs(directory)
+    except OSError as error:
+        raise SpoolUnavailable(f"cannot look at the disk of {directory}: {error.strerror}") from None
+    free = disk.f_bavail * disk.f_frsize
+    if free - needed < RESERVE:
+        raise SpoolUnavailable(f"the disk of {directory} is full: {free} bytes are free, {RESERVE} are kept in reserve")
 
 
 def filesystem_of(path: PurePath, mountinfo: str) -> str:

@@ -461,3 +461,21 @@ async def test_a_network_filesystem_is_refused(tmp_path: Path, monkeypatch: pyte
         with pytest.raises(Misconfigured, match="network filesystem"):
             await spool.start()
     assert not (tmp_path / "spool").exists()
+
+
+async def test_messages_never_take_the_room_that_emptying_the_spool_needs(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A delete is a write, too: in a spool that filled its disk to the last byte everything stays for ever."""
+    writer = await spool.publisher()
+    await writer.publish("lane.0", b"before" * 100_000)
+
+    disk = os.statvfs(spool.directory)
+    only_the_reserve = os.statvfs_result((*disk[:1], 4096, disk[2], *[place.RESERVE // 4096] * 2, *disk[5:]))
+    monkeypatch.setattr(os, "statvfs", lambda _: only_the_reserve)
+    with pytest.raises(SpoolUnavailable, match="full"):
+        await writer.publish("lane.0", b"too much")
+
+    subscription = await spool.subscription()
+    await subscription.ack(await receive(subscription, 1))
+    await writer.publish("lane.0", b"in the room of the first")
