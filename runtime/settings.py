@@ -5,6 +5,7 @@ A process calls `load` with the variables its role cannot do without. All proble
 
 import base64
 import binascii
+import re
 import secrets
 from collections.abc import Callable, Collection
 from ipaddress import ip_address
@@ -24,6 +25,8 @@ SHORTEST_SECRET: Final = 16
 
 _FERNET_KEY_BYTES: Final = 32
 _PORTS: Final = (1, 65535)
+_HOST: Final = r"(\[[^\[\]]*\]|[^:\[\]]*)(:\d{1,5})?"
+_HOSTS: Final = re.compile(rf"{_HOST}(,{_HOST})*", re.ASCII)
 _APP: Final = ("pipedrive_client_id", "pipedrive_client_secret")
 
 
@@ -48,7 +51,7 @@ class Settings(BaseSettings):
     )
 
     database_url: SecretStr | None = _setting(
-        None, "Postgres 15 or newer", "a URL such as postgresql://user:password@host/database",
+        None, "Postgres 15 or newer", "a URL such as postgresql://user:password@host/db, special characters as %3A",
         shown="embedded Postgres under `DATA_DIR`",
     )  # fmt: skip
     amqp_url: SecretStr | None = _setting(
@@ -115,6 +118,8 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _is_postgres(cls, given: SecretStr | None) -> SecretStr | None:
+        if given is not None and not _HOSTS.fullmatch(urlsplit(given.get_secret_value()).netloc.rpartition("@")[2]):
+            raise ValueError  # here, since the driver's message would quote what may be half a password
         return given if given is None else _with_scheme(given, {"postgresql", "postgres"})
 
     @field_validator("amqp_url")

@@ -12,10 +12,10 @@ from yoyo import get_backend, read_migrations
 
 from runtime.backoff import RECONNECT
 from schema.ddl import OPS
-from schema.errors import DatabaseUnavailable
+from schema.errors import DatabaseUnavailable, Misconfigured
 from store import companies
 from store.companies import Company
-from store.database import Connection, describe
+from store.database import Connection, describe, not_now
 from worker import provision
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -24,22 +24,34 @@ _MOST_RETRIES = 10
 
 
 async def migrate(dsn: str) -> list[str]:
-    """The names of the migrations applied now. Raise DatabaseUnavailable."""
+    """The names of the migrations applied now. Raise DatabaseUnavailable, Misconfigured for a role without rights."""
     try:
         connection = await asyncpg.connect(dsn, timeout=15)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
         raise DatabaseUnavailable(f"cannot connect to Postgres: {describe(error)}") from error
     try:
-        # Held by this session, so a killed migration leaves no lock behind.
-        await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATE_LOCK)
-        await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {OPS}")
-        applied = await asyncio.to_thread(_run_migrations, dsn)
-        for company in await companies.all_companies(connection):
-            if company.state != companies.PURGED:
-                await _complete(connection, company)
-        return applied
+        return await _migrate(connection, dsn)
+    except asyncpg.InsufficientPrivilegeError as error:
+        reason = "DATABASE_URL: its role needs CREATE on the database and must own what earlier releases made there"
+        raise Misconfigured(f"{reason} ({describe(error)})") from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        problem = not_now(error)
+        if problem is None:
+            raise
+        raise problem from error
     finally:
         await connection.close()
+
+
+async def _migrate(connection: Connection, dsn: str) -> list[str]:
+    # Held by this session, so a killed migration leaves no lock behind.
+    await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATE_LOCK)
+    await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {OPS}")
+    applied = await asyncio.to_thread(_run_migrations, dsn)
+    for company in await companies.all_companies(connection):
+        if company.state != companies.PURGED:
+            await _complete(connection, company)
+    return applied
 
 
 async def _complete(connection: Connection, company: Company) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from schema import ddl
 from schema.entities import BY_NAME, ENTITIES
+from schema.errors import Misconfigured
 from store import companies
 from store.companies import Company
 from store.database import Pool, create_pool
@@ -32,6 +33,16 @@ async def test_a_migration_that_died_before_it_was_recorded_is_simply_run_again(
         await connection.execute("DELETE FROM pipemirror._yoyo_migration")
 
     assert await migrate(migrated) == ["0001_ops"]
+
+
+async def test_a_role_that_may_not_create_is_told_what_it_lacks(database: str) -> None:
+    connection = await asyncpg.connect(database)
+    name = await connection.fetchval("SELECT current_database()")
+    await connection.execute(f'REVOKE CREATE ON DATABASE "{name}" FROM CURRENT_USER')
+    await connection.close()
+
+    with pytest.raises(Misconfigured, match="needs CREATE"):
+        await migrate(database)
 
 
 async def test_a_user_without_a_name_may_migrate(database: str, monkeypatch: pytest.MonkeyPatch) -> None:

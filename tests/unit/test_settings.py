@@ -51,6 +51,30 @@ def test_an_explicit_port_can_be_told_from_the_default(monkeypatch: pytest.Monke
     assert "WORKER_METRICS_PORT" in load().given
 
 
+@pytest.mark.parametrize(
+    "told", ["user:pa:ss/word@host/db", "user:pa#ss@host:5432/db", "user:pa?ss@host/db", "host:port/db"]
+)
+def test_a_password_with_characters_that_end_it_is_refused_before_a_driver_quotes_it(
+    told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://{told}")
+    with pytest.raises(Misconfigured, match=r"DATABASE_URL is not valid") as refused:
+        load()
+    assert "pa:ss" not in refused.value.reason
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "user:p%3Ass@host/db", "user:p@ss@host:5432/db", "one:5432,two:5433/db", "[::1]:5432/db", "user@/db?host=/tmp",
+        "", "/db", "host",
+    ],
+)  # fmt: skip
+def test_every_form_of_a_postgres_url_is_taken(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://{told}")
+    assert load().database_url == SecretStr(f"postgresql://{told}")
+
+
 def test_all_problems_are_told_at_once_and_no_value_is(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = {
         "AMQP_URL": "http://user:broker-password@host",
