@@ -46,10 +46,11 @@ class Process:
 
 @asynccontextmanager
 async def receiving(
-    process: Process, subscription: Subscription | None = None, *, port: int | None = None
+    process: Process, subscription: Subscription | None = None, *, port: int | None = None, shared: bool = False
 ) -> AsyncIterator[Receiver]:
     """A listening receiver, on RECEIVER_PORT unless `port` is given (0: a free one).
 
+    Receivers that are scaled by process share their port; others must not, or each would get a part of the requests.
     A spool `subscription` of the same process is woken by each commit.
     """
     settings, metrics = process.settings, process.metrics
@@ -71,7 +72,9 @@ async def receiving(
     webhook = Webhook(outlet.put, secrets, max_body_bytes=settings.max_body_bytes, metrics=metrics)
     door = Door(webhook, process.checks, metrics)
     wanted = settings.receiver_port if port is None else port
-    receiver = await _listening("RECEIVER_PORT", wanted, serve(door, outlet, host=settings.receiver_host, port=wanted))
+    receiver = await _listening(
+        "RECEIVER_PORT", wanted, serve(door, outlet, host=settings.receiver_host, port=wanted, shared=shared)
+    )
     try:
         yield receiver
     finally:
@@ -129,7 +132,7 @@ def worker_options(settings: Settings, dsn: str) -> worker.Options:
 
 
 async def run_receiver(process: Process) -> None:
-    async with receiving(process) as receiver:
+    async with receiving(process, shared=True) as receiver:
         _log.info("listening", host=process.settings.receiver_host, port=receiver.port)
         await process.stop.wait()
 

@@ -94,15 +94,15 @@ class Receiver:
         )
 
 
-async def serve(door: Door, outlet: Outlet, *, host: str, port: int) -> Receiver:
-    """Begin to listen; port 0 takes a free one. Several processes may listen on the same port.
+async def serve(door: Door, outlet: Outlet, *, host: str, port: int, shared: bool = True) -> Receiver:
+    """Begin to listen; port 0 takes a free one. On a `shared` port several processes may listen.
 
     Bodies stay compressed if they came so: inflating could fail, and content must never cause a refusal.
     """
     server = web.Server(door, access_log=None, auto_decompress=False)
     runner = web.ServerRunner(server, shutdown_timeout=_CLOSE_SECONDS / 2)
     await runner.setup()
-    site = web.TCPSite(runner, host, port, reuse_port=True)
+    site = web.TCPSite(runner, host, port, reuse_port=shared)
     try:
         await site.start()
     except OSError:

@@ -167,6 +167,8 @@ def load(needs: Collection[str] = (), *, env_file: Path | None = Path(".env")) -
     invalid: set[str] = set()
     try:
         settings = _read(_env_file=env_file)
+    except UnicodeDecodeError as error:
+        raise Misconfigured(f"{env_file} is not valid: expected UTF-8 text") from error
     except ValidationError as error:
         invalid = {str(problem["loc"][0]).lower() for problem in error.errors() if problem["loc"]}
         # With the invalid ones at their defaults, what is missing can be told in the same message.

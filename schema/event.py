@@ -34,7 +34,7 @@ class Event:
 
     key          identifies the event within its company, however often and by whichever way it is delivered
     entity       the catalogue's name; of an unknown entity, the name Pipedrive gives it
-    entity_id    of the record, as text; other_id is the record absorbed by it, if any
+    entity_id    of the record, as text; other_ids are those of further records that the event changes
     occurred_at  from the body alone; None where it tells none that can be read
     version      that its changes carry; None if it makes none
     definition   a custom field definition changed: journal only, until definitions are read by REST
@@ -44,7 +44,7 @@ class Event:
     key: str
     entity: str
     entity_id: str | None
-    other_id: str | None
+    other_ids: tuple[str, ...]
     action: str
     occurred_at: datetime | None
     version: Version | None
@@ -85,14 +85,14 @@ def _event(envelope: Envelope, notice: Notice, types_of: TypesOf) -> Event:
     key = _key(notice)
     if entity is None:
         return Event(
-            envelope, key, notice.entity, _id_text(notice.id), None, notice.action, notice.time, None, (),
+            envelope, key, notice.entity, _id_text(notice.id), (), notice.action, notice.time, None, (),
             definition="field" in notice.entity,
         )  # fmt: skip
     changes = tuple(_Reader(entity, notice, key, types_of(entity.custom_fields or "")).changes())
     first = changes[0]
-    other = next((str(change.id) for change in changes if change.id != first.id), None)
+    others = tuple(dict.fromkeys(str(change.id) for change in changes if change.id != first.id))
     return Event(
-        envelope, key, entity.name, str(first.id), other, notice.action, notice.time, first.version, changes
+        envelope, key, entity.name, str(first.id), others, notice.action, notice.time, first.version, changes
     )  # fmt: skip
 
 

@@ -81,7 +81,7 @@ def _handled_apart(entity: Entity) -> frozenset[str]:
     flat = {f"{name}_{part}" for name in _addresses(entity) for part in ADDRESS_PARTS}
     custom = {"custom_fields"} if entity.custom_fields is not None else set()
     # `status` tells more than whether the record is deleted, so it is kept.
-    return frozenset({"id", *entity.deleted_when} - {"status"} | flat | custom)
+    return frozenset({"id", DELETED_AT, MERGED_INTO, *entity.deleted_when} - {"status"} | flat | custom)
 
 
 @cache

@@ -43,12 +43,13 @@ async def claim(connection: Connection, company_id: int, events: Sequence[Event]
     ordered = sorted(first.values(), key=lambda event: (event.key, event.occurred_at or _EPOCH))
     rows = await connection.fetch(
         """
-        INSERT INTO pipemirror.events (company_id, key, entity, entity_id, other_id, action, occurred_at, received_at,
+        INSERT INTO pipemirror.events (company_id, key, entity, entity_id, other_ids, action, occurred_at, received_at,
                                        version, payload, applied_at, source)
-        SELECT $1, found.*, CASE WHEN found.version IS NOT NULL THEN clock_timestamp() END, 'webhook'
+        SELECT $1, key, entity, entity_id, string_to_array(other_ids, ','), action, occurred_at, received_at, version,
+               payload, CASE WHEN version IS NOT NULL THEN clock_timestamp() END, 'webhook'
         FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[],
                     $9::text[], $10::bytea[])
-          AS found (key, entity, entity_id, other_id, action, occurred_at, received_at, version, payload)
+          AS found (key, entity, entity_id, other_ids, action, occurred_at, received_at, version, payload)
         ON CONFLICT DO NOTHING
         RETURNING key, occurred_at
         """,
@@ -63,7 +64,7 @@ def _columns(events: Sequence[Event], *, applied: bool) -> tuple[list[Any], ...]
         [event.key for event in events],
         [event.entity for event in events],
         [event.entity_id for event in events],
-        [event.other_id for event in events],
+        [_joined(event) for event in events],
         [event.action for event in events],
         [event.occurred_at for event in events],
         [instant(event.envelope.received_at) for event in events],
@@ -72,13 +73,18 @@ def _columns(events: Sequence[Event], *, applied: bool) -> tuple[list[Any], ...]
     )
 
 
+def _joined(event: Event) -> str | None:
+    """An array of arrays cannot be unnested row by row; ids hold no comma."""
+    return ",".join(event.other_ids) or None
+
+
 async def mark_applied(connection: Connection, company_id: int, event: Event) -> None:
     """An event that was kept without touching a table does so now: its version is what makes it part of the history."""
     await connection.execute(
         "UPDATE pipemirror.events SET applied_at = clock_timestamp(), version = $4, entity = $5, entity_id = $6, "
-        "other_id = $7 "
+        "other_ids = string_to_array($7, ',') "
         "WHERE company_id = $1 AND key = $2 AND occurred_at IS NOT DISTINCT FROM $3 AND applied_at IS NULL",
-        company_id, event.key, event.occurred_at, event.version, event.entity, event.entity_id, event.other_id,
+        company_id, event.key, event.occurred_at, event.version, event.entity, event.entity_id, _joined(event),
     )  # fmt: skip
 
 
@@ -90,10 +96,10 @@ async def around(
     rows = await connection.fetch(
         """
         (SELECT received_at, payload FROM pipemirror.events
-          WHERE company_id = $1 AND entity = $2 AND (entity_id = $3 OR other_id = $3) AND version >= $4)
+          WHERE company_id = $1 AND entity = $2 AND (entity_id = $3 OR other_ids @> ARRAY[$3]) AND version >= $4)
         UNION ALL
         (SELECT received_at, payload FROM pipemirror.events
-          WHERE company_id = $1 AND entity = $2 AND (entity_id = $3 OR other_id = $3) AND version < $4
+          WHERE company_id = $1 AND entity = $2 AND (entity_id = $3 OR other_ids @> ARRAY[$3]) AND version < $4
           ORDER BY version DESC LIMIT $5)
         """,
         company_id, entity, entity_id, instant_of, before,

@@ -1,32 +1,31 @@
 """How many messages wait in the broker's queues, asked once, without consuming any."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
-from aiormq.exceptions import ChannelNotFoundEntity
+from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
 
 from runtime.amqp.connection import close, connect, open_channel, parse_url
-from schema.errors import QueueUnavailable
+from schema.errors import NotNow
 from schema.topology import Queue
 
 
 async def declared(url: str, queues: Sequence[Queue], *, timeout: float = 5.0) -> list[Queue]:
     """The leading ones of `queues` that exist; none where the broker cannot be asked."""
-    with suppress(QueueUnavailable):
+    found: list[Queue] = []
+    with suppress(NotNow, AMQPError, OSError, RuntimeError):
         connection = await connect(parse_url(url), timeout=timeout)
-        found: list[Queue] = []
         try:
-            for queue in queues:
-                channel = await open_channel(connection)
-                await channel.queue_declare(queue.name, passive=True)
-                found.append(queue)
-                await channel.close()
-        except ChannelNotFoundEntity:
-            pass
+            async with asyncio.timeout(timeout):
+                for queue in queues:
+                    channel = await open_channel(connection)
+                    await channel.queue_declare(queue.name, passive=True)
+                    found.append(queue)
+                    await channel.close()
         finally:
             await close(connection)
-        return found
-    return []
+    return found
 
 
 async def waiting(url: str, queues: Sequence[Queue], *, timeout: float = 5.0) -> dict[str, int]:

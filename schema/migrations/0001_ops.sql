@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS pipemirror.events (
     key         text NOT NULL,       -- the event's identity: v2 meta.id, else composed of its content
     entity      text NOT NULL,
     entity_id   text,
-    other_id    text,                -- the record it absorbed, if it is a merge
+    other_ids   text[],              -- further records it changes: one it absorbed, more users in one event of v1
     action      text NOT NULL,
     occurred_at timestamptz,         -- from the body alone
     received_at timestamptz NOT NULL,
@@ -30,8 +30,7 @@ CREATE TABLE IF NOT EXISTS pipemirror.events (
 ) PARTITION BY RANGE (occurred_at);
 
 CREATE INDEX IF NOT EXISTS events_record ON pipemirror.events (company_id, entity, entity_id, version);
-CREATE INDEX IF NOT EXISTS events_other
-    ON pipemirror.events (company_id, entity, other_id, version) WHERE other_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS events_others ON pipemirror.events USING gin (other_ids) WHERE other_ids IS NOT NULL;
 
 -- Events of a day that has no partition (long past, far ahead, no time at all) stay here until their retention is over.
 CREATE TABLE IF NOT EXISTS pipemirror.events_default PARTITION OF pipemirror.events DEFAULT;

@@ -1,6 +1,7 @@
 """Mirror.apply on a real Postgres: order, repetition, races, states."""
 
 import asyncio
+import json
 import random
 from collections.abc import Sequence
 from itertools import count
@@ -286,3 +287,24 @@ async def test_a_purged_company_is_discarded_unread_and_a_paused_one_only_journa
         assert await connection.fetchval("SELECT count(*) FROM pipedrive_raw.deals") == 0
         journaled = await connection.fetch("SELECT applied_at FROM pipemirror.events")
     assert [row["applied_at"] for row in journaled] == [None]
+
+
+async def test_a_late_event_of_several_users_takes_its_place_in_the_history_of_each(pool: Pool) -> None:
+    company = await company_of(pool)
+
+    def users(second: int, currency: str) -> Event:
+        current = [{"id": number, "name": "n", "default_currency": currency} for number in (1, 2, 3)]
+        meta = {"v": 1, "action": "updated", "object": "user", "id": 1, "company_id": COMPANY}
+        meta |= {"timestamp_micro": START + second * SECOND}
+        return event(json.dumps({"v": 1, "meta": meta, "current": current, "previous": None}).encode())
+
+    for second, currency in ((0, "EUR"), (9, "USD"), (5, "NOK")):
+        await apply(pool, company, users(second, currency))
+
+    async with pool.acquire() as connection:
+        rows = await connection.fetch(
+            "SELECT entity_id, old_value, new_value FROM pipedrive_raw.field_changes ORDER BY entity_id, changed_at"
+        )
+    assert [tuple(row) for row in rows] == [
+        (user, *change) for user in "123" for change in (("EUR", "NOK"), ("NOK", "USD"))
+    ]

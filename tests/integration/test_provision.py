@@ -47,7 +47,9 @@ async def test_a_role_that_may_not_create_is_told_what_it_lacks(database: str) -
 
 async def test_a_user_without_a_name_may_migrate(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
-        monkeypatch.delenv(name, raising=False)
+        # Set first, so that what the migration sets is taken back, too.
+        monkeypatch.setenv(name, "somebody")
+        monkeypatch.delenv(name)
     monkeypatch.setattr(pwd, "getpwuid", lambda uid: {}[uid])
 
     assert await migrate(database) == ["0001_ops"]

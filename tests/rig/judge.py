@@ -79,7 +79,12 @@ class Judge:
 
     async def events(self) -> int:
         """Rows of the journal."""
-        count: int = await self.value("SELECT count(*) FROM pipemirror.events WHERE company_id = $1", self.company_id)
+        try:
+            count: int = await self.value(
+                "SELECT count(*) FROM pipemirror.events WHERE company_id = $1", self.company_id
+            )
+        except asyncpg.UndefinedTableError:
+            return 0  # before the first migration
         return count
 
     async def holds(self, *, events: int, letters: int = 0) -> None:

@@ -236,7 +236,7 @@ def test_v2_changes_the_winner_of_a_merge_which_also_buries_the_loser() -> None:
     assert (winner.id, winner.cells["title"], winner.deleted) == (9, "Kept", False)
     assert (loser.id, loser.merged_into) == (8, 9)
     assert loser.cells == {"_deleted_at": AT, "_merged_into": 9, "is_deleted": True}
-    assert (found.entity_id, found.other_id, found.version) == ("9", "8", winner.version)
+    assert (found.entity_id, found.other_ids, found.version) == ("9", ("8",), winner.version)
 
 
 def test_v1_shows_the_loser_as_previous() -> None:
@@ -259,7 +259,7 @@ def test_a_record_that_absorbed_itself_merely_changed() -> None:
 def test_users_of_v1_come_in_lists_each_with_its_own_id() -> None:
     found = event(v1("user", current=[{"id": 8, "name": "A"}, {"id": 9, "name": "B"}]))
     assert [(one.id, one.cells["name"]) for one in found.changes] == [(8, "A"), (9, "B")]
-    assert (found.entity_id, found.other_id) == ("8", "9")
+    assert (found.entity_id, found.other_ids) == ("8", ("9",))
 
 
 def test_parts_of_a_v1_custom_field_that_its_shape_has_no_place_for_are_kept_apart() -> None:
@@ -279,3 +279,9 @@ def test_a_body_with_a_nul_character_still_says_what_it_is_about() -> None:
         "entity_id": "8",
         "action": "change",
     }
+
+
+def test_keys_named_like_our_own_columns_are_not_believed() -> None:
+    deleted = change(v2(action="delete", previous={"id": 8, "_merged_into": 9, "_deleted_at": None}))
+    assert "_merged_into" not in deleted.cells
+    assert deleted.deleted

@@ -215,3 +215,10 @@ def test_every_setting_says_what_it_means_and_what_is_expected() -> None:
     rows = [line for line in settings_page().splitlines() if line.startswith("| `")]
     assert len(rows) == len(Settings.model_fields)
     assert all(all(cell.strip() for cell in row.strip("|").split("|")) for row in rows)
+
+
+def test_a_file_of_settings_that_is_no_text_is_named(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_bytes(b"LANES=\xff")
+    with pytest.raises(Misconfigured, match="UTF-8"):
+        load(env_file=path)
