@@ -1,7 +1,7 @@
 """Workers, broker and database die under load: what was acknowledged is applied, and nobody notices at the door."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -14,6 +14,7 @@ from rig.processes import Installation, Role
 from rig.rabbitmq import Broker
 from rig.waiting import until
 
+from sandbox.cloud import Company
 from sandbox.mischief import Mischief
 
 LOAD = Mischief(duplicates=0.05, reorder=10)
@@ -50,12 +51,19 @@ async def what_was_acknowledged_arrived(judge: Judge, poster: Poster) -> None:
 
 
 @asynccontextmanager
-async def sending(poster: Poster, events: Sequence[tuple[str, bytes]]) -> AsyncIterator[None]:
-    """While the body runs, events are under way: some of them are acknowledged, most are not."""
-    enough = len(poster.acknowledged) + len(events) // 5
-    running = asyncio.ensure_future(poster.send_all(COMPANY, events))
+async def sending(poster: Poster, made: Company) -> AsyncIterator[None]:
+    """Until the body ends, events are under way: some were acknowledged, some just are, some will not be."""
+    ended = False
+
+    def events() -> Iterator[tuple[str, bytes]]:
+        while not ended:
+            yield from happenings(made, 1)
+
+    enough = len(poster.acknowledged) + 60
+    running = asyncio.ensure_future(poster.send_all(COMPANY, events()))
     await until(lambda: len(poster.acknowledged) >= enough, what="some events acknowledged")
     yield
+    ended = True
     await running
 
 
@@ -77,7 +85,7 @@ async def test_killed_on_the_spool_it_keeps_what_it_acknowledged(on_spool: Insta
     made.announce()
     async with posting(on_spool) as poster:
         for _ in range(4):
-            async with sending(poster, happenings(made, 300)):
+            async with sending(poster, made):
                 await up.kill9()
             await up.start()
     assert poster.refused > 0
@@ -91,7 +99,7 @@ async def test_stopped_on_the_spool_it_keeps_what_it_acknowledged(on_spool: Inst
     made.announce()
     async with posting(on_spool) as poster:
         for _ in range(3):
-            async with sending(poster, happenings(made, 300)):
+            async with sending(poster, made):
                 assert await up.terminate(within=20) == 0
             await up.start()
     assert poster.refused > 0
@@ -99,20 +107,21 @@ async def test_stopped_on_the_spool_it_keeps_what_it_acknowledged(on_spool: Inst
 
 
 async def test_twenty_deployments_under_load_dead_letter_nothing(on_amqp: Installation, judge: Judge) -> None:
-    """A message that was handed out and given back twenty times is still no suspect worth giving up."""
+    """One worker after the other, then both at once: what was handed out and given back is no suspect."""
     _, *workers = await on_amqp.running(workers=2)
     async with living(company(13), on_amqp.url(judge.company_id), rate=RATE, mischief=LOAD) as life:
-        for turn in range(RESTARTS):
-            worker = workers[turn % 2]
-            assert await worker.terminate() == 0
-            await worker.start()
+        for _ in range(RESTARTS // 4):
+            for leaving in (workers[:1], workers[1:], workers):
+                assert set(await asyncio.gather(*(worker.terminate() for worker in leaving))) == {0}
+                await asyncio.gather(*(worker.start() for worker in leaving))
     await everything_arrived(judge, life)
 
 
 async def test_a_killed_broker_is_not_felt_at_the_door(on_amqp: Installation, judge: Judge, broker: Broker) -> None:
     receiver, worker = await on_amqp.running()
     async with living(company(14), on_amqp.url(judge.company_id), rate=RATE, mischief=LOAD) as life:
-        await life.told(200)
+        # RabbitMQ 3.10 never answers again for a quorum queue that was made less than a second before it was killed.
+        await life.told(6 * RATE)
         await broker.kill9()
         await until(
             lambda: says(receiver, {"queue_unavailable"}),
