@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import typer
 from rich.live import Live
@@ -47,6 +48,13 @@ FROM pipemirror.events
 """
 
 
+class Verdict(NamedTuple):
+    """What the comparison came to, and the lines that say so."""
+
+    lines: list[str]
+    equal: bool
+
+
 async def demo(data_dir: Path, *, seconds: float | None, rate: float, deals: int) -> bool:
     """Run until `seconds` are over or it is interrupted; whether the mirror then equals the company."""
     home = data_dir / "demo"
@@ -58,12 +66,15 @@ async def demo(data_dir: Path, *, seconds: float | None, rate: float, deals: int
         with stop_requested() as stop:
             if seconds is not None:
                 asyncio.get_running_loop().call_later(seconds, stop.set)
-            return await _mirror(home, server.dsn, stop, rate=rate, deals=deals)
+            verdict = await _mirror(home, server.dsn, stop, rate=rate, deals=deals)
+        # Only now: the live view redraws the end of the screen until it is closed.
+        typer.echo("\n".join(verdict.lines))
+        return verdict.equal
     finally:
         await asyncio.to_thread(server.stop)
 
 
-async def _mirror(home: Path, dsn: str, stop: asyncio.Event, *, rate: float, deals: int) -> bool:
+async def _mirror(home: Path, dsn: str, stop: asyncio.Event, *, rate: float, deals: int) -> Verdict:
     settings = Settings(data_dir=home, database_url=None, amqp_url=None)
     process = roles.Process(settings, asyncio.Event())
     counters = Counters()
@@ -113,18 +124,15 @@ async def _compare_when_caught_up(pool: Pool, truth: Truth, worker: "asyncio.Tas
         await asyncio.sleep(0.25)
 
 
-async def _verdict(pool: Pool, outcome: Outcome, lines: list[str]) -> bool:
+async def _verdict(pool: Pool, outcome: Outcome, differing: list[str]) -> Verdict:
     async with pool.acquire() as connection:
         events = await connection.fetchval("SELECT count(*) FROM pipemirror.events")
     truth = outcome.truth
     records = sum(len(truth.live[entity]) + len(truth.deleted[entity]) for entity in truth.carried)
-    if lines:
-        typer.echo(f"mirror differs from sandbox: {len(lines)} differences")
-        for line in lines[:SHOWN_DIFFERENCES]:
-            typer.echo(f"  {line}")
-        return False
-    typer.echo(f"mirror equals sandbox: {records} records, {events} events")
-    return True
+    if differing:
+        shown = [f"  {line}" for line in differing[:SHOWN_DIFFERENCES]]
+        return Verdict([f"mirror differs from sandbox: {len(differing)} differences", *shown], equal=False)
+    return Verdict([f"mirror equals sandbox: {records} records, {events} events"], equal=True)
 
 
 @asynccontextmanager

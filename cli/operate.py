@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -14,11 +15,13 @@ import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cli import roles
 from cli.doctor import examine
 from runtime.settings import Settings, signing_secrets
 from sandbox.cloud import Company as SandboxCompany
+from sandbox.ledger import Counters
 from sandbox.live import run as run_company
 from schema.credentials import derive
 from schema.errors import Misconfigured
@@ -138,7 +141,25 @@ async def run_sandbox(
     company = SandboxCompany(rng, company_id, lambda: time.time_ns() // 1_000, deals=deals)
     password = derive(signing_secrets(settings)[0], company_id)
     target = url or f"http://{settings.receiver_host}:{settings.receiver_port}/webhooks/{company_id}"
-    await run_company(company, target, str(company_id), password, rate=rate, stop=stop, rng=rng)
+    typer.echo(f"posting to {target}")
+    counters = Counters()
+    telling = asyncio.create_task(_tell(counters))
+    try:
+        await run_company(company, target, str(company_id), password, rate=rate, stop=stop, rng=rng, counters=counters)
+    finally:
+        telling.cancel()
+        _tell_once(counters)
+
+
+async def _tell(counters: Counters) -> None:
+    while True:
+        await asyncio.sleep(5)
+        _tell_once(counters)
+
+
+def _tell_once(counters: Counters) -> None:
+    refused = f", {counters.failed} not taken: see the receiver's log" if counters.failed else ""
+    typer.echo(f"{counters.sent} sent, {counters.acked} acknowledged{refused}")
 
 
 async def _chosen(pool: Pool, ids: list[int] | None) -> list[int]:
@@ -168,12 +189,16 @@ def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
     for name in rows[0]:
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*(_plain(value) for value in row.values()))
+        table.add_row(*(Text(_plain(value)) for value in row.values()))
     # Without a terminal there is no width to keep to: a line is for grep then.
     Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
 
 
 def _plain(value: Any) -> str:
+    """What is shown may come from anybody: no markup is read in it, and no control character reaches the terminal."""
     if value is None:
         return "-"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}Z"
+    text = f"{value:.3f}" if isinstance(value, float) else str(value)
+    return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)

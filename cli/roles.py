@@ -44,6 +44,10 @@ class Process:
         return self.settings.data_dir / "spool"
 
 
+def _nobody() -> None:
+    """For a call that nothing of this process waits for."""
+
+
 @asynccontextmanager
 async def receiving(
     process: Process, subscription: Subscription | None = None, *, port: int | None = None, shared: bool = False
@@ -138,11 +142,12 @@ async def run_receiver(process: Process) -> None:
 
 
 @asynccontextmanager
-async def working(process: Process, dsn: str, subscription: Subscription) -> AsyncIterator["asyncio.Task[None]"]:
+async def working(
+    process: Process, dsn: str, subscription: Subscription, started: Callable[[], None] = _nobody
+) -> AsyncIterator["asyncio.Task[None]"]:
     """A worker beside whatever the caller runs. It stops last, after what feeds it; its failure is raised then."""
     stop = asyncio.Event()
     options = worker_options(process.settings, dsn)
-    started = _starting(process)
     work = worker.work(options, subscription, process.metrics, process.checks, stop, started=started)
     task = asyncio.create_task(work)
     try:
@@ -154,6 +159,7 @@ async def working(process: Process, dsn: str, subscription: Subscription) -> Asy
 
 async def run_worker(process: Process) -> None:
     settings = process.settings
+    started = _starting(process)
     async with AsyncExitStack() as stack:
         health = worker.serve_health(
             process.checks,
@@ -167,17 +173,18 @@ async def run_worker(process: Process) -> None:
         stack.push_async_callback(runner.cleanup)
         dsn = await stack.enter_async_context(database(settings))
         subscription = await stack.enter_async_context(subscribed(process))
-        task = await stack.enter_async_context(working(process, dsn, subscription))
+        task = await stack.enter_async_context(working(process, dsn, subscription, started))
         await _until_stop_or_end(process, task)
 
 
 async def run_up(process: Process) -> None:
     """Receiver and worker in one process, for one machine. The end of either ends both, upstream first."""
     settings = process.settings
+    started = _starting(process)
     async with AsyncExitStack() as stack:
         dsn = await stack.enter_async_context(database(settings))
         subscription = await stack.enter_async_context(subscribed(process))
-        task = await stack.enter_async_context(working(process, dsn, subscription))
+        task = await stack.enter_async_context(working(process, dsn, subscription, started))
         receiver = await stack.enter_async_context(receiving(process, subscription))
         _log.info("listening", host=settings.receiver_host, port=receiver.port)
         await _until_stop_or_end(process, task)
@@ -223,7 +230,3 @@ def _broker_conditions(subscription: AmqpSubscription) -> tuple[Condition, ...]:
 
 def _report(problem: Problem) -> None:
     _log.warning("problem", code=problem.code, reason=problem.reason)
-
-
-def _nobody() -> None:
-    """Nothing of this process waits for the spool."""

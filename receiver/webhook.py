@@ -20,6 +20,8 @@ _log = structlog.stdlib.get_logger(__name__)
 _COMPANIES_REMEMBERED: Final = 4096
 _CURRENT: Final = "current"
 _DURABLE: Final = 200
+_WARNING_SECONDS: Final = 60.0
+_CREDENTIALS: Final = "pipemirror webhooks credentials"
 _HEADERS: Final = {401: {hdrs.WWW_AUTHENTICATE: 'Basic realm="pipemirror"'}, 503: {hdrs.RETRY_AFTER: "1"}}
 
 Clock = Callable[[], int]
@@ -65,6 +67,8 @@ class Webhook:
         self._metrics = metrics
         self._clock = clock
         self._body_within = body_within
+        self._refused = 0
+        self._next_warning = 0.0
         self._sender = lru_cache(_COMPANIES_REMEMBERED)(self._derive_sender)
 
     async def answer(self, request: web.BaseRequest, company: str) -> web.Response:
@@ -73,12 +77,24 @@ class Webhook:
         sender = self._sender(company)
         if sender is None or not self._authentic(sender, request.headers.get(hdrs.AUTHORIZATION, "")):
             status = 401
+            self._warn_of_refusals(sender)
         else:
             status = await self._receive(request, sender.company_id)
         self._metrics.count(RECEIVED, str(status))
         if status == _DURABLE:
             self._metrics.observe(ACK_SECONDS, time.perf_counter() - started)
         return web.Response(status=status, headers=_HEADERS.get(status))
+
+    def _warn_of_refusals(self, sender: Sender | None) -> None:
+        """Once a minute at most: anybody can be refused as often as they like."""
+        self._refused += 1
+        now = time.monotonic()
+        if now >= self._next_warning:
+            company = sender.company_id if sender else None
+            _log.warning(
+                "credentials_refused", last_company_id=company, refused=self._refused, compare_with=_CREDENTIALS
+            )
+            self._refused, self._next_warning = 0, now + _WARNING_SECONDS
 
     async def _receive(self, request: web.BaseRequest, company_id: int) -> int:
         """Take the body and make it durable; the HTTP status that says how that went."""

@@ -157,4 +157,4 @@ class Misconfigured(Problem):
     """The settings cannot work; `reason` names each variable and what is expected."""
 
     code = "misconfigured"
-    remedy = "Correct the variables named in the message."
+    remedy = "Correct what the message names."

@@ -45,7 +45,7 @@ async def _company(connection: Connection, company: companies.Company) -> dict[s
     entities = [
         {
             **{name: row[name] for name in ("entity", "events_24h", "newest_event", "newest_applied")},
-            **dict(zip(("lag_p50", "lag_p95", "lag_p99"), row["lag_seconds"], strict=True)),
+            **dict(zip(("lag_p50_seconds", "lag_p95_seconds", "lag_p99_seconds"), row["lag_seconds"], strict=True)),
         }
         for row in found
     ]

@@ -38,6 +38,9 @@ from worker.mirror import Applied
 
 _log = structlog.stdlib.get_logger(__name__)
 
+TOLD_EVERY = 60.0
+_LOOK = "pipemirror dead-letters list"
+
 Readable = Event | Refusal
 T = TypeVar("T")
 
@@ -75,6 +78,7 @@ class Applier:
         self._clock = clock
         self._companies: dict[int, Company] = {}
         self._held: NotNow | None = None
+        self._next_told: dict[str, float] = {}
 
     def conditions(self) -> Iterator[Condition]:
         if self._held is not None:
@@ -227,6 +231,15 @@ class Applier:
         for letter in letters:
             self._metrics.count(DEAD_LETTERS, letter.code)
             self._metrics.count(EVENTS, "dead_letter")
+            self._tell(letter)
+
+    def _tell(self, letter: DeadLetter) -> None:
+        """One line per code and minute: a flood of letters shall be seen, not logged."""
+        now = time.monotonic()
+        if now >= self._next_told.get(letter.code, 0.0):
+            self._next_told[letter.code] = now + TOLD_EVERY
+            # Without the reason, which may name a word of the body: that is for those who may read the database.
+            _log.warning("dead_letter", code=letter.code, company_id=letter.company_id, look_with=_LOOK)
 
 
 def _events(readable: Iterable[Readable]) -> list[Event]:

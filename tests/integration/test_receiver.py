@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from receiver import webhook as webhook_module
 from receiver.app import Door, Receiver, serve
 from receiver.outlet import Outlet
 from receiver.ways import Timing, Ways
@@ -412,3 +413,13 @@ async def test_readiness_hears_checks_that_are_added_after_the_door_was_made() -
         assert answer.status == 503
         assert "database_unavailable" in await answer.text()
     await receiver.stop(PATIENCE)
+
+
+async def test_refused_credentials_are_told_once_a_minute(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sets a webhook up must see that its password is wrong; whoever attacks must not fill the disk."""
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(webhook_module._log, "warning", lambda name, **fields: told.append({"name": name} | fields))
+    for _ in range(3):
+        async with running.post(headers={"Authorization": "Basic wrong"}) as answer:
+            assert answer.status == 401
+    assert [(line["name"], line["last_company_id"]) for line in told] == [("credentials_refused", COMPANY)]

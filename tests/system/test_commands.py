@@ -132,5 +132,5 @@ async def test_status_and_companies_tell_what_is_there(with_letters: Installatio
     assert (company["id"], company["slug"], company["rows"]["deals"]) == (COMPANY, "pipedrive", 2)
     (deals,) = (entity for entity in company["entities"] if entity["entity"] == "deal")
     assert deals["events_24h"] == 2
-    assert 0 <= deals["lag_p50"] <= deals["lag_p99"] < 60
+    assert 0 <= deals["lag_p50_seconds"] <= deals["lag_p99_seconds"] < 60
     assert status.json["dead_letters"] == {"apply_failed": 1, "bad_value": 1, "unreadable_json": 1}
