@@ -6,8 +6,8 @@ the layer under aio-pika, which costs a third less a message.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import aio_pika
@@ -20,6 +20,9 @@ from schema.topology import DEAD_EXCHANGE, Queue
 
 HEARTBEAT_SECONDS: Final = 10
 _CLOSE_SECONDS: Final = 2.0
+_CANCEL_SECONDS: Final = 0.1
+_CANCELLATIONS: Final = 3
+# aio-pika swallows the first and waits on, for ever: the process would not end while such a task is left.
 _closing: Final[set[asyncio.Task[None]]] = set()
 
 
@@ -57,13 +60,29 @@ async def connect(url: URL, *, timeout: float) -> aio_pika.Connection:
 
 
 async def close(connection: aio_pika.Connection) -> None:
-    """Close it within a bound; a broker that does not answer is left to the heartbeat, which drops the socket."""
+    """Close it within a bound, whether or not the broker answers."""
     task = asyncio.create_task(connection.close())
     _closing.add(task)  # the loop itself keeps only a weak reference
     task.add_done_callback(_closing.discard)
     await asyncio.wait((task,), timeout=_CLOSE_SECONDS)
+    for _ in range(_CANCELLATIONS):
+        if task.done():
+            break
+        task.cancel()
+        await asyncio.wait((task,), timeout=_CANCEL_SECONDS)
     if task.done() and not task.cancelled():
         task.exception()
+
+
+@contextmanager
+def lost_if_cancelled(url: URL) -> Iterator[None]:
+    """Raise QueueUnavailable where nobody cancelled us: aiormq cancels calls that wait on a connection that goes."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        if (task := asyncio.current_task()) is None or task.cancelling():
+            raise
+        raise QueueUnavailable(f"RabbitMQ at {_place(url)} was lost in the middle of a call") from None
 
 
 async def open_channel(connection: aio_pika.Connection) -> AbstractChannel:

@@ -17,12 +17,14 @@ from runtime.amqp.connection import (
     declare,
     endings,
     explain,
+    lost_if_cancelled,
     open_channel,
     parse_url,
     why_ended,
 )
 from runtime.amqp.reconnecting import Reconnecting
 from runtime.amqp.unacked import Unacked
+from runtime.amqp.waiting import count_ready
 from runtime.backoff import RECONNECT, Backoff
 from runtime.on_problem import OnProblem, ignore
 from runtime.rotation import Rotation
@@ -87,6 +89,7 @@ class AmqpSubscription:
         self._connecting = Reconnecting(self._serve, backoff=backoff, on_problem=self._problem_met)
         self._on_problem = on_problem
         self._link: _Link | None = None
+        self._asking: asyncio.Future[dict[str, int]] | None = None
         self._waiting: Rotation[Message] = Rotation()
         self._news = asyncio.Event()
         self._last_sign = 0.0
@@ -133,15 +136,18 @@ class AmqpSubscription:
         link = self._link
         if link is None:
             raise QueueUnavailable(self.problem or "not connected yet")
+        # A call that is cancelled ends its channel, and with it our connection: who asks may go, the call may not.
+        self._asking = asyncio.ensure_future(count_ready(link.control, self._queues, timeout=self._connect_timeout))
         try:
-            ready = await self._count_ready(link.control)
+            with lost_if_cancelled(self._url):
+                ready = await asyncio.shield(self._asking)
         except (*_LOST, TimeoutError) as error:
             raise QueueUnavailable(explain(error, self._url)) from None
         return {consumer.queue.name: ready[consumer.queue.name] + len(consumer.unacked) for consumer in link.consumers}
 
     async def close(self) -> None:
         if self._link is not None:
-            with suppress(*_LOST, TimeoutError):
+            with suppress(*_LOST, TimeoutError, QueueUnavailable), lost_if_cancelled(self._url):
                 async with asyncio.timeout(_CANCEL_SECONDS):
                     for consumer in self._link.consumers:
                         await consumer.channel.basic_cancel(consumer.name)
@@ -225,21 +231,13 @@ class AmqpSubscription:
         idle = asyncio.get_running_loop().time() - self._last_sign
         if idle < self._idle_timeout or any(len(consumer.unacked) for consumer in link.consumers):
             return False
-        return any((await self._count_ready(link.control)).values())
+        return any((await count_ready(link.control, self._queues, timeout=self._connect_timeout)).values())
 
     def _give_up_on_silence(self) -> None:
         if self._rebuilt_in_silence:
             raise SilentConsumer(f"RabbitMQ at {self._url.host} holds messages and delivered none over two connections")
         self._rebuilt_in_silence = True
         raise QueueUnavailable(f"RabbitMQ at {self._url.host} holds messages and delivers none: connecting anew")
-
-    async def _count_ready(self, control: AbstractChannel) -> dict[str, int]:
-        async with asyncio.timeout(self._connect_timeout):
-            counts = {}
-            for queue in self._queues:
-                declared = await control.queue_declare(queue.name, passive=True)
-                counts[queue.name] = declared.message_count or 0
-            return counts
 
 
 _COUNT_HEADERS = ("x-delivery-count", "x-acquired-count")

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
+from aiormq.abc import AbstractChannel
 from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
 
 from runtime.amqp.connection import close, connect, open_channel, parse_url
@@ -45,3 +46,13 @@ async def waiting(url: str, queues: Sequence[Queue], *, timeout: float = 5.0) ->
     finally:
         await close(connection)
     return counts
+
+
+async def count_ready(channel: AbstractChannel, queues: Sequence[Queue], *, timeout: float) -> dict[str, int]:
+    """Messages ready per queue; each must exist, else the channel ends."""
+    async with asyncio.timeout(timeout):
+        counts = {}
+        for queue in queues:
+            declared = await channel.queue_declare(queue.name, passive=True)
+            counts[queue.name] = declared.message_count or 0
+        return counts
