@@ -34,7 +34,7 @@ class Door:
         self._none_open = asyncio.Event()
         self._stopping = False
 
-    async def __call__(self, request: web.BaseRequest) -> web.Response:
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         self._open += 1
         try:
             path = request.raw_path.partition("?")[0]

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import structlog
 from aiohttp import ClientPayloadError, hdrs, web
 
+from receiver.acknowledgement import Acknowledgement, may_be_prepared
 from runtime.metrics import ACK_SECONDS, BODY_BYTES, RECEIVED, REFUSED_LARGE, SECRET_USED, Metrics
 from schema.credentials import header, parse_company, verify
 from schema.envelope import Envelope
@@ -40,7 +41,7 @@ class Sender(NamedTuple):
     """Who a path speaks of, and the header it should bring; remembered, since HMAC costs more than comparing."""
 
     company_id: int
-    header: bytes
+    header: str
 
 
 class Webhook:
@@ -65,13 +66,18 @@ class Webhook:
         self._secrets = tuple(secrets)
         self._max_body_bytes = max_body_bytes
         self._metrics = metrics
+        self._acknowledgement = Acknowledgement()
+        self._signed_currently = metrics.counter(SECRET_USED, _CURRENT)
+        self._acknowledged = metrics.counter(RECEIVED, str(_DURABLE))
+        self._ack_seconds = metrics.distribution(ACK_SECONDS)
+        self._body_bytes = metrics.distribution(BODY_BYTES)
         self._clock = clock
         self._body_within = body_within
         self._refused = 0
         self._next_warning = 0.0
         self._sender = lru_cache(_COMPANIES_REMEMBERED)(self._derive_sender)
 
-    async def answer(self, request: web.BaseRequest, company: str) -> web.Response:
+    async def answer(self, request: web.BaseRequest, company: str) -> web.StreamResponse:
         """Answer a POST to the address of `company`, the text that stands in the path."""
         started = time.perf_counter()
         sender = self._sender(company)
@@ -80,10 +86,12 @@ class Webhook:
             self._warn_of_refusals(sender)
         else:
             status = await self._receive(request, sender.company_id)
-        self._metrics.count(RECEIVED, str(status))
-        if status == _DURABLE:
-            self._metrics.observe(ACK_SECONDS, time.perf_counter() - started)
-        return web.Response(status=status, headers=_HEADERS.get(status))
+        if status != _DURABLE:
+            self._metrics.count(RECEIVED, str(status))
+            return web.Response(status=status, headers=_HEADERS.get(status))
+        self._acknowledged.add()
+        self._ack_seconds.observe(time.perf_counter() - started)
+        return self._acknowledgement if may_be_prepared(request) else web.Response()
 
     def _warn_of_refusals(self, sender: Sender | None) -> None:
         """Once a minute at most: anybody can be refused as often as they like."""
@@ -100,7 +108,7 @@ class Webhook:
         """Take the body and make it durable; the HTTP status that says how that went."""
         try:
             body = self._at_hand(request) or await self._read(request)
-            self._metrics.observe(BODY_BYTES, len(body))
+            self._body_bytes.observe(len(body))
             await self._put(Envelope(company_id, self._clock(), body))
         except NotNow as problem:
             _log.warning("refused", code=problem.code, reason=problem.reason, company_id=company_id)
@@ -140,13 +148,13 @@ class Webhook:
 
     def _derive_sender(self, company: str) -> Sender | None:
         company_id = parse_company(company)
-        return None if company_id is None else Sender(company_id, header(self._secrets[0], company_id).encode())
+        return None if company_id is None else Sender(company_id, header(self._secrets[0], company_id))
 
     def _authentic(self, sender: Sender, authorization: str) -> bool:
         if not authorization.isascii():
             return False
-        if hmac.compare_digest(authorization.encode(), sender.header):
-            self._metrics.count(SECRET_USED, _CURRENT)
+        if hmac.compare_digest(authorization, sender.header):
+            self._signed_currently.add()
             return True
         index = verify(self._secrets, sender.company_id, authorization)
         if index is None:

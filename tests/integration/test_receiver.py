@@ -5,8 +5,10 @@ import base64
 import gzip
 import json
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -157,6 +159,43 @@ async def test_200_means_durable(running: Running) -> None:
     running.gate.open.set()
     assert (await asyncio.wait_for(post, PATIENCE)).status == 200
     assert running.gate.bodies == [b"waits"]
+
+
+async def test_the_answer_is_complete_and_the_connection_serves_on(running: Running) -> None:
+    reader, writer = await asyncio.open_connection(HOST, running.receiver.port)
+    for number in range(3):
+        writer.write(head(1) + b"%d" % number)
+        async with asyncio.timeout(PATIENCE):
+            answer = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        assert answer[0] == "HTTP/1.1 200 OK"
+        headers = dict(line.split(": ", 1) for line in answer[1:] if line)
+        assert set(headers) == {"Content-Length", "Date"}
+        assert headers["Content-Length"] == "0"
+        assert abs(parsedate_to_datetime(headers["Date"]).timestamp() - time.time()) < PATIENCE
+    writer.close()
+    assert running.gate.bodies == [b"0", b"1", b"2"]
+
+
+async def test_requests_sent_without_waiting_are_all_answered(running: Running) -> None:
+    reader, writer = await asyncio.open_connection(HOST, running.receiver.port)
+    writer.write(b"".join(head(1) + b"%d" % number for number in range(10)))
+    async with asyncio.timeout(PATIENCE):
+        for _ in range(10):
+            assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    assert running.gate.bodies == [b"%d" % number for number in range(10)]
+
+
+@pytest.mark.parametrize(
+    "request_head", [head(2, "Connection: close"), head(2).replace(b"HTTP/1.1", b"HTTP/1.0")], ids=["close", "1.0"]
+)
+async def test_a_sender_that_wants_its_connection_closed_is_obeyed(running: Running, request_head: bytes) -> None:
+    reader, writer = await asyncio.open_connection(HOST, running.receiver.port)
+    writer.write(request_head + b"{}")
+    async with asyncio.timeout(PATIENCE):
+        answer = await reader.read()
+    assert b" 200 OK\r\n" in answer
+    writer.close()
 
 
 async def test_an_empty_body_is_taken_too(running: Running) -> None:
