@@ -64,21 +64,24 @@ def to_json(value: Any) -> Any:
 
 def parse_time(value: Any) -> datetime | None:
     """An instant from ISO text (zone-less means UTC), a v1 text, or unix seconds, milliseconds or microseconds."""
-    if isinstance(value, bool):
-        raise ValueError(f"{value!r} is no time")
-    if isinstance(value, (int, float)):
-        return _from_number(value)
-    if not isinstance(value, str):
-        raise ValueError(f"{type(value).__name__} is no time")
+    if isinstance(value, str):
+        return _from_text(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"{_shown(value)} is no time")
+    return _from_number(value)
+
+
+def _from_text(value: str) -> datetime | None:
     if value.isascii() and value.isdigit():
         return _from_number(int(value))
-    if not value or value.startswith("0000-00-00"):
-        return None
     try:
         found = datetime.fromisoformat(value)
     except ValueError:
+        if not value or value.startswith("0000-00-00"):
+            return None
         raise ValueError(f"{_shown(value)} is no time") from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    zone = found.tzinfo
+    return found if zone is UTC else found.replace(tzinfo=UTC) if zone is None else found.astimezone(UTC)
 
 
 def microseconds(instant: datetime) -> int:
@@ -98,7 +101,7 @@ def _from_number(value: float) -> datetime:
 
 def _integer(low: int, high: int) -> Callable[[Any], int | None]:
     def read(value: Any) -> int | None:
-        number = _whole(value)
+        number = value if type(value) is int else _whole(value)
         if number is not None and not low <= number <= high:
             raise ValueError(f"{number} is out of range")
         return number

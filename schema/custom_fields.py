@@ -30,7 +30,6 @@ _FLAT: Final = re.compile(r"([0-9a-f]{40})(?:_(\w+))?", re.ASCII)
 
 _TEXTS: Final = frozenset({"varchar", "varchar_auto", "text", "phone"})
 _IDS: Final = frozenset({"enum", "user", "org", "people"})
-TYPES: Final = _TEXTS | _IDS | {"double", "monetary", "set", "date", "daterange", "time", "timerange", "address"}
 
 CANONICAL_PARTS: Final = frozenset({"", "currency", "until", "timezone_id", "timezone_name", *ADDRESS_PARTS})
 """Sub-keys of a v1 value that the canonical shapes have a place for; "" is the value itself."""
@@ -41,13 +40,17 @@ Types = Mapping[str, str]
 
 def read_typed(value: Any) -> tuple[str | None, Any]:
     """(type, canonical value) of a v2 webhook's value; the type is None where none is given."""
-    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+    if not isinstance(value, dict) or not isinstance(kind := value.get("type"), str):
         return None, value
-    kind, parts = value["type"], {key: part for key, part in value.items() if key != "type"}
-    if kind not in TYPES and len(parts) == 1:
-        # A type of tomorrow: REST would write its one part bare.
-        return kind, next(iter(parts.values()))
-    return kind, canonical(kind, parts)
+    shape = _SHAPES.get(kind)
+    try:
+        if shape is not None:
+            return kind, shape(value)
+    except (TypeError, ValueError, KeyError):
+        pass
+    parts = {key: part for key, part in value.items() if key != "type"}
+    # A type of tomorrow: REST would write its one part bare.
+    return kind, next(iter(parts.values())) if shape is None and len(parts) == 1 else parts
 
 
 def is_flat(key: str) -> bool:
@@ -58,10 +61,10 @@ def is_flat(key: str) -> bool:
 def split_flat(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The custom fields of a v1 object: {hash: {"": value, "currency": ..., "until": ...}}."""
     found: dict[str, dict[str, Any]] = {}
-    for key, value in data.items():
+    for key in [key for key in data if len(key) >= HASH_LENGTH]:
         match = _FLAT.fullmatch(key)
         if match is not None:
-            found.setdefault(match[1], {})[match[2] or ""] = value
+            found.setdefault(match[1], {})[match[2] or ""] = data[key]
     return found
 
 
@@ -83,28 +86,8 @@ def canonical(kind: str, value: Any) -> Any:
 
 
 def _shape(kind: str, value: Any) -> Any:
-    if value is None or value == "" or kind not in TYPES:
-        return _blank(value)
-    simple = _SIMPLE.get(kind)
-    return simple(value) if simple else _compound(kind, value if isinstance(value, dict) else {"value": value})
-
-
-def _compound(kind: str, parts: Mapping[str, Any]) -> dict[str, Any] | None:
-    # Webhooks v2 call the start of a range `from`, REST calls it `value`.
-    value = _blank(parts.get("value", parts.get("from")))
-    if kind == "address":
-        shaped: dict[str, Any] = {part: _blank(parts.get(part)) for part in ADDRESS_PARTS}
-    elif kind == "monetary":
-        shaped = {"value": None if value is None else _number(value), "currency": _blank(parts.get("currency"))}
-    elif kind == "daterange":
-        shaped = {"value": _day(value), "until": _day(parts.get("until"))}
-    else:
-        until = {"until": _blank(parts.get("until"))} if kind == "timerange" else {}
-        zone = {"timezone_id": _id(parts.get("timezone_id")), "timezone_name": _blank(parts.get("timezone_name"))}
-        shaped = {"value": value, **until, **zone}
-    set_parts = {name for name, part in shaped.items() if part is not None}
-    # A currency or a zone alone is no value: v1 sends them beside an empty field.
-    return shaped if set_parts - {"currency", "timezone_id", "timezone_name"} else None
+    shape = _SHAPES.get(kind)
+    return _blank(value) if shape is None or value is None or value == "" else shape(value)
 
 
 def _guess(parts: Mapping[str, Any]) -> str | None:
@@ -158,11 +141,74 @@ def _set(value: Any) -> list[int] | None:
     return ids or None
 
 
-_SIMPLE: Final[Mapping[str, Callable[[Any], Any]]] = {
-    **dict.fromkeys(_TEXTS, lambda value: _blank(_bare(value))),
+def _text(value: Any) -> Any:
+    return _blank(_bare(value))
+
+
+def _double(value: Any) -> Any:
+    return _number(_bare(value))
+
+
+def _date(value: Any) -> Any:
+    return _day(_bare(value))
+
+
+def _address(value: Any) -> dict[str, Any] | None:
+    get = _parts(value).get
+    shaped = {part: _blank(get(part)) for part in ADDRESS_PARTS}
+    return shaped if any(part is not None for part in shaped.values()) else None
+
+
+def _monetary(value: Any) -> dict[str, Any] | None:
+    parts = _parts(value)
+    amount = _number(_start(parts))
+    # v1 sends a currency, or a zone, beside an empty field: alone it is no value.
+    return None if amount is None else {"value": amount, "currency": _blank(parts.get("currency"))}
+
+
+def _daterange(value: Any) -> dict[str, Any] | None:
+    parts = _parts(value)
+    start, until = _day(_start(parts)), _day(parts.get("until"))
+    return None if start is None and until is None else {"value": start, "until": until}
+
+
+def _time(value: Any) -> dict[str, Any] | None:
+    parts = _parts(value)
+    start, zone = _start(parts), _zone(parts)
+    return None if start is None else {"value": start, **zone}
+
+
+def _timerange(value: Any) -> dict[str, Any] | None:
+    parts = _parts(value)
+    start, until, zone = _start(parts), _blank(parts.get("until")), _zone(parts)
+    return None if start is None and until is None else {"value": start, "until": until, **zone}
+
+
+def _parts(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {"value": value}
+
+
+def _start(parts: Mapping[str, Any]) -> Any:
+    """Webhooks v2 call the start of a range `from`, REST calls it `value`."""
+    return _blank(parts.get("value", parts.get("from")))
+
+
+def _zone(parts: Mapping[str, Any]) -> dict[str, Any]:
+    return {"timezone_id": _id(parts.get("timezone_id")), "timezone_name": _blank(parts.get("timezone_name"))}
+
+
+_SHAPES: Final[Mapping[str, Callable[[Any], Any]]] = {
+    **dict.fromkeys(_TEXTS, _text),
     **dict.fromkeys(_IDS, _id),
-    "double": lambda value: _number(_bare(value)),
+    "double": _double,
+    "monetary": _monetary,
     "set": _set,
-    "date": lambda value: _day(_bare(value)),
+    "date": _date,
+    "daterange": _daterange,
+    "time": _time,
+    "timerange": _timerange,
+    "address": _address,
 }
-"""Readers of the types that are one value; the others are objects of several parts."""
+"""Reads a value of each type, given bare or as the wrapper it came in; raises TypeError, ValueError or KeyError."""
+
+TYPES: Final = frozenset(_SHAPES)

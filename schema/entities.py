@@ -100,8 +100,7 @@ class Entity:
 
     def group(self, name: str) -> tuple[str, ...]:
         """The columns of a group, the two system columns that say whether the record exists among the first."""
-        own = tuple(column.name for column in self.columns if column.group == name)
-        return (DELETED_AT, MERGED_INTO, *own) if name == EVENT else own
+        return _by_group(self)[name]
 
     def has(self, name: str) -> bool:
         return name in _by_name(self)
@@ -110,6 +109,12 @@ class Entity:
 @cache
 def _by_name(entity: Entity) -> dict[str, Column]:
     return {column.name: column for column in entity.columns}
+
+
+@cache
+def _by_group(entity: Entity) -> dict[str, tuple[str, ...]]:
+    own = {group: tuple(column.name for column in entity.columns if column.group == group) for group in GROUPS}
+    return own | {EVENT: (DELETED_AT, MERGED_INTO, *own[EVENT])}
 
 
 PARTICIPANTS = renamed_items({"primary_flag": "primary"})

@@ -90,7 +90,7 @@ def _event(envelope: Envelope, notice: Notice, types_of: TypesOf) -> Event:
         )  # fmt: skip
     changes = tuple(_Reader(entity, notice, key, types_of(entity.custom_fields or "")).changes())
     first = changes[0]
-    others = tuple(dict.fromkeys(str(change.id) for change in changes if change.id != first.id))
+    others = tuple(dict.fromkeys(str(change.id) for change in changes[1:] if change.id != first.id))
     return Event(
         envelope, key, entity.name, str(first.id), others, notice.action, notice.time, first.version, changes
     )  # fmt: skip
@@ -179,7 +179,8 @@ class _Reader:
 
     def _updated(self, cells: Cells) -> int | None:
         found = cells.get(self.entity.updated) or cells.get(self.entity.created)
-        return int(found.timestamp()) if isinstance(found, datetime) and found.timestamp() > 0 else None
+        seconds = int(found.timestamp()) if isinstance(found, datetime) else 0
+        return seconds if seconds > 0 else None
 
     def _user(self) -> int | None:
         told = self.notice.user_id
@@ -195,7 +196,7 @@ class _Reader:
     def _clear_vanished(self, found: dict[str, Any], cells: Cells) -> None:
         """A custom field that `previous` names and the new state does not was cleared; other absences say nothing."""
         before = (self.notice.previous or {}).get("custom_fields")
-        if self.entity.custom_fields is not None and isinstance(before, dict) and "custom_fields" in found:
+        if before and self.entity.custom_fields is not None and isinstance(before, dict) and "custom_fields" in found:
             cells.update(dict.fromkeys(set(map(custom_cell, before)) - cells.keys()))
 
     def _previous(self) -> Cells:
@@ -206,9 +207,10 @@ class _Reader:
 
     def _id(self, told: Any, found: dict[str, Any] | None = None) -> RecordId:
         """The record's id as the catalogue types it; meta and body must not name two different records."""
-        own = (found or {}).get("id")
+        own = None if found is None else found.get("id")
+        read = self.entity.id_type.read
         try:
-            ids = {self.entity.id_type.read(value) for value in (told, own) if value is not None} - {None}
+            ids = {read(value) for value in (told, own) if value is not None} - {None}
         except (ValueError, TypeError):
             raise BadId(f"the id is no {self.entity.id_type.sql}") from None
         if len(ids) != 1:

@@ -165,10 +165,12 @@ def _entity(name: Any) -> str:
     """The catalogue's spelling: v1 says `activityType`, the newer v2 entities are documented as `deal_product`."""
     if not isinstance(name, str) or not name:
         raise NotAnEvent(f"the event's entity is {_named(name)}")
-    return _CAMEL.sub("_", name).lower()[:100]
+    return (name if name.islower() else _CAMEL.sub("_", name).lower())[:100]
 
 
 def _objects(value: Any) -> tuple[dict[str, Any], ...]:
+    if isinstance(value, dict):
+        return (value,)
     items = value if isinstance(value, list) else [value]
     return tuple(item for item in items if isinstance(item, dict))
 

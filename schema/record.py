@@ -6,13 +6,13 @@ of this function and refuses to store it over a row that moved meanwhile (`_revi
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
 
 from schema.change import Cells, Change
-from schema.custom_fields import HASH, canonical
+from schema.custom_fields import HASH, HASH_LENGTH, canonical
 from schema.entities import DELETED_AT, EVENT, GROUPS, Entity
 from schema.version import Version, explains, is_read, newer
 
@@ -62,6 +62,33 @@ class Folded:
 def fold(record: Record, change: Change) -> Folded:
     """Fold `change` into `record`."""
     mend(record, change.types)
+    if _beats_all(change.version, record.versions):
+        return _overwrite(record, change)
+    return _fold_cells(record, change)
+
+
+def _beats_all(version: Version, versions: Mapping[str, Version]) -> bool:
+    """Whether this is an event newer than all that is known, and that only events told: nearly every change is."""
+    # Of text, a read is greater than any event.
+    return not is_read(version) and version > max(set(versions.values()), default="")
+
+
+def _overwrite(record: Record, change: Change) -> Folded:
+    """What `_fold_cells` does where each cell of the change wins, at a third of its cost."""
+    cells = before = record.cells
+    unknown = change.cells.keys() - record.versions.keys()
+    if unknown:
+        hints = change.previous()
+        before = cells | {cell: hints.get(cell, change.cells[cell]) for cell in unknown}
+    diffs = [Diff(cell, before[cell], value) for cell, value in change.cells.items() if before[cell] != value]
+    cells.update(change.cells)
+    record.versions.update(dict.fromkeys(change.cells, change.version))
+    record.untyped = (record.untyped - change.cells.keys()) | change.untyped
+    record.source = change.source
+    return Folded(diffs, changed=bool(change.cells), disturbs=False)
+
+
+def _fold_cells(record: Record, change: Change) -> Folded:
     version, versions, cells = change.version, record.versions, record.cells
     folded = Folded([], changed=False, disturbs=False)
     won: set[str] = set()
@@ -97,9 +124,15 @@ def mend(record: Record, types: Mapping[str, str]) -> None:
 
 
 @cache
-def members(entity: Entity) -> dict[str, str]:
-    """Column -> group."""
-    return {name: group for group in GROUPS for name in entity.group(group)}
+def members(entity: Entity) -> dict[str, None]:
+    """The cells that have a column, in the order of the groups."""
+    return {name: None for group in GROUPS for name in entity.group(group)}
+
+
+@cache
+def _groups(entity: Entity) -> tuple[tuple[str, str, frozenset[str]], ...]:
+    """Group, its version's column, its cells."""
+    return tuple((group, VERSION_COLUMNS[group], frozenset(entity.group(group))) for group in GROUPS)
 
 
 def load(entity: Entity, row: Mapping[str, Any]) -> Record:
@@ -108,9 +141,9 @@ def load(entity: Entity, row: Mapping[str, Any]) -> Record:
     custom = (row["custom_fields"] or {}) if entity.custom_fields is not None else {}
     extra = {cell: _as_column(entity, cell, value) for cell, value in (row["_extra"] or {}).items()}
     versions: dict[str, Version] = {}
-    for group, column in VERSION_COLUMNS.items():
+    for _, column, names in _groups(entity):
         if row[column] is not None:
-            versions |= dict.fromkeys(entity.group(group), row[column])
+            versions |= dict.fromkeys(names, row[column])
     if row["_version"] is not None:
         versions |= dict.fromkeys(custom, row["_version"]) | dict.fromkeys(extra, row["_version"])
     for cell, version in (row["_versions"] or {}).items():
@@ -133,38 +166,39 @@ def _as_column(entity: Entity, cell: str, value: Any) -> Any:
 
 def row(entity: Entity, record: Record) -> dict[str, Any]:
     """The columns of a table's row, all but `id` and `_synced_at`."""
-    groups = members(entity)
-    columns: dict[str, Any] = {name: record.cells.get(name) for name in groups}
-    others = {cell: value for cell, value in record.cells.items() if cell not in groups}
+    cells = record.cells
+    columns = {name: cells.get(name) for name in members(entity)}
+    others = cells.keys() - columns.keys()
     if entity.custom_fields is not None:
-        columns["custom_fields"] = {cell: value for cell, value in others.items() if HASH.fullmatch(cell)}
-        others = {cell: value for cell, value in others.items() if cell not in columns["custom_fields"]}
-    return (
-        columns
-        | _version_columns(entity, record)
-        | {
-            "_extra": others or None,
-            "_untyped": sorted(record.untyped) or None,
-            "_source": record.source,
-            "_revision": record.revision + 1,
-        }
-    )
+        custom = {cell: cells[cell] for cell in others if len(cell) == HASH_LENGTH and HASH.fullmatch(cell)}
+        columns["custom_fields"] = custom
+        others -= custom.keys()
+    columns |= _version_columns(entity, record.versions)
+    columns["_extra"] = {cell: cells[cell] for cell in others} or None
+    columns["_untyped"] = sorted(record.untyped) or None
+    columns["_source"] = record.source
+    columns["_revision"] = record.revision + 1
+    return columns
 
 
-def _version_columns(entity: Entity, record: Record) -> dict[str, Any]:
+def _version_columns(entity: Entity, versions: Mapping[str, Version]) -> dict[str, Any]:
     """One version per group, and apart from it only the cells that differ."""
     found: dict[str, Any] = {}
     apart: dict[str, Version | None] = {}
-    held_apart = record.cells.keys() - members(entity).keys()
-    for group, column in VERSION_COLUMNS.items():
-        names = (*entity.group(group), *held_apart) if group == EVENT else entity.group(group)
-        common = record.versions.get(DELETED_AT) if group == EVENT else _most_common(record, names)
+    all_one = len(set(versions.values())) == 1
+    for group, column, own in _groups(entity):
+        if all_one and own <= versions.keys():
+            found[column] = versions[DELETED_AT]
+            continue
+        names = own | (versions.keys() - members(entity).keys()) if group == EVENT else own
+        common = versions.get(DELETED_AT) if group == EVENT else _most_common(versions, names)
         found[column] = common
         if common is not None:
-            apart |= {name: known for name in names if (known := record.versions.get(name)) != common}
-    return found | {"_versions": apart or None}
+            apart |= {name: known for name in names if (known := versions.get(name)) != common}
+    found["_versions"] = apart or None
+    return found
 
 
-def _most_common(record: Record, names: tuple[str, ...]) -> Version | None:
-    counted = Counter(record.versions[name] for name in names if name in record.versions)
+def _most_common(versions: Mapping[str, Version], names: Iterable[str]) -> Version | None:
+    counted = Counter(versions[name] for name in names if name in versions)
     return counted.most_common(1)[0][0] if counted else None
