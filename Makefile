@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 COMPILE := UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --custom-compile-command 'make lock' $(ARGS)
 
-.PHONY: help venv demo test test-fast check format docs lock clean
+.PHONY: help venv demo test test-fast bench check format docs lock clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | \
@@ -26,6 +26,9 @@ test: $(INSTALLED) ## all tests; ARGS='-k spool -x' goes to pytest
 
 test-fast: $(INSTALLED) ## the tests of pure code alone: no services, a few seconds
 	$(BIN)/python -m pytest tests/unit tests/property $(ARGS)
+
+bench: $(INSTALLED) ## measure, side by side with bare ways; ARGS='receiver drain --quick' names what (bench/README.md)
+	$(BIN)/python -m bench $(ARGS)
 
 check: $(INSTALLED) ## lint, formatting, types, the walls between the rooms, generated pages
 	$(BIN)/ruff check .

@@ -1,0 +1,66 @@
+"""Processes of ours as the kernel sees them: which cores, how much CPU, how much memory."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import psutil
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Where things run. What is measured has a core to itself; all that feeds it or serves it has the rest."""
+
+    measured: frozenset[int]
+    others: frozenset[int]
+    all: frozenset[int]
+
+
+def cores() -> Cores:
+    allowed = sorted(psutil.Process().cpu_affinity() or [0])
+    first = frozenset(allowed[:1])
+    return Cores(first, frozenset(allowed[1:]) or first, frozenset(allowed))
+
+
+def pin(processes: Iterable[psutil.Process], where: frozenset[int]) -> None:
+    """All threads there are now; those they start later inherit it."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            for thread in process.threads():
+                with suppress(psutil.NoSuchProcess):
+                    psutil.Process(thread.id).cpu_affinity(list(where))
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """User and system time of all threads so far, ended ones included."""
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+def family(process: psutil.Process) -> list[psutil.Process]:
+    return [process, *process.children(recursive=True)]
+
+
+def started_as(*arguments: str) -> psutil.Process:
+    """The youngest process below us that was started with exactly these arguments behind the interpreter."""
+    found = [
+        process for process in psutil.Process().children(recursive=True) if _command(process)[1:] == list(arguments)
+    ]
+    return max(found, key=psutil.Process.create_time)
+
+
+def below_us(name: str) -> list[psutil.Process]:
+    """Processes we started whose program has that name."""
+    return [process for process in psutil.Process().children(recursive=True) if _name(process).startswith(name)]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    with suppress(psutil.Error):
+        return process.cmdline()
+    return []
+
+
+def _name(process: psutil.Process) -> str:
+    with suppress(psutil.Error):
+        return process.name()
+    return ""
