@@ -12,11 +12,11 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 COMPILE := UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --custom-compile-command 'make lock' $(ARGS)
 
-.PHONY: help venv demo test test-fast bench check format docs lock clean
+.PHONY: help venv demo test test-fast chaos bench check format docs lock clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | \
-		while IFS='|' read -r target text; do printf 'make %-10s %s\n' "$$target" "$$text"; done
+		while IFS='|' read -r target text; do printf 'make %-16s %s\n' "$$target" "$$text"; done
 
 demo: $(INSTALLED) ## mirror a stand-in Pipedrive, live, with nothing else installed; FOR=60 ends it after 60 seconds
 	@$(BIN)/pipemirror demo $(if $(FOR),--for $(FOR)) $(if $(RATE),--rate $(RATE)) $(if $(DEALS),--deals $(DEALS))
@@ -26,6 +26,9 @@ test: $(INSTALLED) ## all tests; ARGS='-k spool -x' goes to pytest
 
 test-fast: $(INSTALLED) ## the tests of pure code alone: no services, a few seconds
 	$(BIN)/python -m pytest tests/unit tests/property $(ARGS)
+
+chaos: $(INSTALLED) ## every fault there is a scenario for, a dozen minutes; writes the table of docs/chaos.md
+	$(BIN)/python -m pytest tests/chaos --every-fault --chaos-table docs/chaos.md $(ARGS)
 
 bench: $(INSTALLED) ## measure, side by side with bare ways; ARGS='receiver drain --quick' names what (bench/README.md)
 	$(BIN)/python -m bench $(ARGS)

@@ -33,6 +33,10 @@ def pytest_configure() -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--postgres", metavar="VERSIONS", help="run on these alone, comma-separated, such as 18,15")
+    parser.addoption("--every-fault", action="store_true", help="play all scenarios of tests/chaos, not the fast ones")
+    parser.addoption(
+        "--chaos-table", metavar="PAGE", action="append", default=[], help="write their table between its markers there"
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 from psycopg.sql import SQL, Identifier
@@ -105,6 +106,22 @@ class PrivateServer(Server):
         before, self._postgres = self._postgres, self._started()
         before.stop()
 
+    def freeze(self) -> None:
+        """Connections stay open, new ones are taken by the kernel alone, and nothing answers."""
+        os.kill(self.pid, signal.SIGSTOP)  # first, so that it makes no further ones
+        for pid in self._backends():
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        for pid in (*self._backends(), self.pid):
+            os.kill(pid, signal.SIGCONT)
+
+    @property
+    def socket(self) -> str:
+        """The path of the Unix socket it listens on."""
+        (folder,) = parse_qs(urlsplit(self.admin_dsn).query)["host"]
+        return f"{folder}/.s.PGSQL.5432"
+
     def new_database(self, template: str = "template1") -> str:
         if not embedded.runs(self._postgres.home):  # a test that failed half-way may have left it dead
             self.start()
@@ -112,6 +129,18 @@ class PrivateServer(Server):
 
     def close(self) -> None:
         self._postgres.stop()
+
+    def revive(self) -> None:
+        """Undo whatever a test did that ended half-way."""
+        if embedded.runs(self._postgres.home):
+            self.thaw()
+        else:
+            self.start()
+
+    def _backends(self) -> list[int]:
+        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)
+        pairs = [map(int, line.split()) for line in listed.stdout.splitlines()]
+        return [pid for pid, parent in pairs if parent == self.pid]
 
     def _started(self) -> embedded.EmbeddedPostgres:
         return embedded.start(self._data_dir, settings=_UNSAFE_AND_FAST, binaries=self._binaries)

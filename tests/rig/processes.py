@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import aiohttp
@@ -19,7 +20,7 @@ from schema.credentials import header
 
 HOST: Final = "127.0.0.1"
 SECRET: Final = "the-master-secret-of-the-system-tests"
-_CHECKOUT: Final = Path(__file__).parents[2]
+CHECKOUT: Final = Path(__file__).parents[2]
 _READY_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 30.0
 
@@ -94,6 +95,9 @@ class Role:
         async with _session() as session, session.get(f"http://{HOST}:{self.port}/metrics") as answer:
             return await answer.text()
 
+    def signal(self, number: int) -> None:
+        self._mine().signal(number)
+
     async def kill9(self) -> None:
         await asyncio.to_thread(self._mine().kill9)
         await self.close()
@@ -161,9 +165,10 @@ class Installation:
     async def worker(self) -> Role:
         return await self._started("worker", free_ports(1)[0])
 
-    def role(self, name: str, port: int) -> Role:
-        """A process that is not started yet."""
-        environment = self.environment | {"RECEIVER_PORT": str(self.port), "WORKER_METRICS_PORT": str(port)}
+    def role(self, name: str, port: int, settings: Mapping[str, str] = MappingProxyType({})) -> Role:
+        """A process that is not started yet; `settings` are its own."""
+        ports = {"RECEIVER_PORT": str(self.port), "WORKER_METRICS_PORT": str(port)}
+        environment = {**self.environment, **ports, **settings}
         role = Role(name, environment, port, self.folder / f"{name}-{len(self.roles)}.log")
         self.roles.append(role)
         return role
@@ -183,7 +188,7 @@ class Installation:
             "WEBHOOK_SECRET": SECRET,
             "DATA_DIR": str(self.folder / "data"),
             "RECEIVER_PORT": str(self.port),
-            "PYTHONPATH": str(_CHECKOUT),
+            "PYTHONPATH": str(CHECKOUT),
         }
         broker = {} if self.amqp_url is None else {"AMQP_URL": self.amqp_url}
         return {**os.environ, **ours, **broker, **self.settings}

@@ -80,12 +80,27 @@ class Broker:
     async def unblock_publishers(self) -> None:
         await self._control("set_vm_memory_high_watermark", "0.4")
 
+    async def fill_disk(self) -> None:
+        """Raise the disk alarm: as if less were free than the limit."""
+        await self._control("set_disk_free_limit", "100000GB")
+
+    async def free_disk(self) -> None:
+        await self._control("set_disk_free_limit", "50MB")
+
     def freeze(self) -> None:
         """Connections stay open and nothing answers."""
         self._ours().freeze()
 
     def thaw(self) -> None:
         self._ours().thaw()
+
+    async def revive(self) -> None:
+        """Undo whatever a test did that ended half-way."""
+        if not self._ours().running:
+            await self.start()
+        self.thaw()
+        await self.unblock_publishers()
+        await self.free_disk()
 
     def _ours(self) -> Node | Container:
         if self._service is None:

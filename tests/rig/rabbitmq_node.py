@@ -37,6 +37,10 @@ class Node:
         self._epmd: Kept | None = None
         self._server: Kept | None = None
 
+    @property
+    def running(self) -> bool:
+        return self._server is not None and self._server.running
+
     def start(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / "rabbitmq.conf").write_text(_CONFIG.format(port=self._port))
@@ -85,6 +89,10 @@ class Container:
         (self._port,) = free_ports(1)
         self.url = f"amqp://guest:guest@127.0.0.1:{self._port}/"
         self._created = False
+
+    @property
+    def running(self) -> bool:
+        return _greets(self._port)
 
     def start(self) -> None:
         if self._created:

@@ -1,0 +1,56 @@
+"""Plays the fast scenarios in every test run, and all of them with --every-fault, with a table at the end."""
+
+from pathlib import Path
+
+import pytest
+from chaos import table
+from chaos.runner import Played
+from chaos.scenario import Scenario
+from chaos.scenarios import SCENARIOS
+from chaos.stage import Services
+from rig.postgres import PrivateServer, Server
+from rig.rabbitmq import Broker
+
+PLAYED = pytest.StashKey[list[Played]]()
+SERVICES = pytest.StashKey[dict[str, str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[PLAYED] = []
+    config.stash[SERVICES] = {}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "scenario" in metafunc.fixturenames:
+        every = metafunc.config.getoption("--every-fault")
+        chosen = [scenario for scenario in SCENARIOS if scenario.fast or every]
+        metafunc.parametrize("scenario", chosen, ids=[scenario.id for scenario in chosen])
+
+
+@pytest.fixture
+def played(scenario: Scenario, request: pytest.FixtureRequest) -> Played:
+    """Its row of the table."""
+    found = Played(scenario)
+    request.config.stash[PLAYED].append(found)
+    return found
+
+
+@pytest.fixture
+def services(scenario: Scenario, database: str, postgres_server: Server, request: pytest.FixtureRequest) -> Services:
+    if not isinstance(postgres_server, PrivateServer):
+        pytest.fail("these tests kill their Postgres: unset TEST_DATABASE_URL", pytrace=False)
+    broker: Broker | None = request.getfixturevalue("broker") if scenario.transport == "amqp" else None
+    request.config.stash[SERVICES]["Postgres"] = postgres_server.version
+    return Services(database, postgres_server, broker)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    played = config.stash[PLAYED]
+    if not played:
+        return
+    terminalreporter.section("chaos")
+    for line in table.plain(played):
+        terminalreporter.write_line(line)
+    for page in config.getoption("--chaos-table"):
+        services = ", ".join(f"{name} {version}" for name, version in config.stash[SERVICES].items())
+        table.write(Path(page), table.markdown(played, services))

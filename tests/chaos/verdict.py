@@ -1,0 +1,125 @@
+"""The one judge of all scenarios: what was acknowledged is in the database, once, and nothing else is."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import asyncpg
+from chaos.scenario import Scenario
+from chaos.stage import Actor, Stage
+from chaos.telling import DEADLY, Teller
+from rig.judge import Judge, judging
+from rig.waiting import until
+
+from runtime import amqp, spool
+from schema.errors import NotNow
+from schema.topology import queues
+from worker import journal
+
+_EVERY: Final = 0.1
+_AWAY: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+CRASHED: Final = "crashed_worker"
+
+
+class Found(NamedTuple):
+    """Events in the journal, bodies among the dead letters."""
+
+    events: int
+    letters: int
+
+
+async def recovered(stage: Stage, tellers: Sequence[Teller]) -> float:
+    """Seconds until events are acknowledged again and the mirror is no more than a moment behind."""
+
+    def acknowledged() -> int:
+        return sum(len(teller.tally.acked) for teller in tellers)
+
+    clock = asyncio.get_running_loop().time
+    began, first = clock(), acknowledged()
+    before = first
+    async with asyncio.timeout(stage.scenario.settles), judging(stage.installation.database_url, 0) as judge:
+        while before == first or await _journaled(judge) < before:
+            before = acknowledged()
+            await asyncio.sleep(_EVERY)
+    return clock() - began
+
+
+async def judged(stage: Stage, teller: Teller) -> Found:
+    """Fail unless the company's mirror is what it was told."""
+    async with judging(stage.installation.database_url, teller.company_id) as judge:
+        found = await _all_arrived(judge, teller, stage.scenario.settles)
+        await judge.settles(teller.truth)
+        await judge.history_is_right()
+        await judge.no_tombstone_was_revived()
+    return found
+
+
+async def _all_arrived(judge: Judge, teller: Teller, within: float) -> Found:
+    """The journal holds what was acknowledged and no event besides; dead letters are what can be nothing else."""
+    query = "SELECT key FROM pipemirror.events WHERE company_id = $1"
+    keys: list[str] = []
+    letters: dict[bytes, str] = {}
+
+    async def arrived() -> bool:
+        nonlocal keys, letters
+        keys = [row["key"] for row in await judge.rows(query, teller.company_id)]
+        letters = {journal.decompress(row["payload"]): row["code"] for row in await judge.dead_letters()}
+        return teller.tally.acked <= set(keys) and teller.tally.parked <= letters.keys()
+
+    await until(arrived, within=within, what="all that was acknowledged is in the journal or a dead letter")
+    assert len(keys) == len(set(keys)), "an event is in the journal twice"
+    assert set(keys) == teller.tally.acked, f"{len(set(keys) - teller.tally.acked)} events that nobody told"
+    innocent = letters.keys() - teller.tally.parked
+    assert not innocent, f"{len(innocent)} innocent dead letters, such as {[letters[body] for body in innocent][:3]}"
+    killers = {body for body, code in letters.items() if code == CRASHED}
+    assert killers == {body for body in letters if DEADLY.encode() in body}
+    return Found(len(keys), len(letters))
+
+
+async def nothing_waits(stage: Stage) -> None:
+    """Neither the broker's queues nor any spool hold anything any more."""
+    found = stage.installation
+    folder = (found.folder / found.environment["DATA_DIR"]) / "spool"
+
+    async def empty() -> bool:
+        try:
+            queued = {} if found.amqp_url is None else await amqp.waiting(found.amqp_url, queues(1))
+        except NotNow:
+            return False
+        return not any(queued.values()) and not any((await asyncio.to_thread(spool.waiting, folder)).values())
+
+    await until(empty, within=stage.scenario.settles, what="queues and spools are empty")
+
+
+async def all_are_well(stage: Stage) -> None:
+    """Every process is ready, shows nothing, and none has met what it did not understand."""
+    for actor in stage.actors:
+        if actor.wanted:
+            await shows(actor, frozenset())
+        log = actor.role.log
+        assert "Traceback" not in log, log[max(0, log.index("Traceback") - 2000) :][:4000]
+
+
+async def shows(actor: Actor, codes: frozenset[str]) -> None:
+    """Wait until its /readyz names all of `codes`; without any, until it is ready and names none."""
+
+    async def shown() -> bool:
+        status, named = await actor.role.readiness()
+        return codes <= named if codes else (status, named) == (200, set())
+
+    await until(shown, what=f"{actor.role.name} shows {', '.join(codes) or 'that it is well'}")
+
+
+async def _journaled(judge: Judge) -> int:
+    try:
+        count: int = await judge.value("SELECT count(*) FROM pipemirror.events")
+    except _AWAY:
+        return -1
+    return count
+
+
+def felt(scenario: Scenario, tellers: Sequence[Teller]) -> None:
+    """Fail if senders felt a fault that they were not to feel."""
+    if not scenario.felt:
+        tallies = [teller.tally for teller in tellers]
+        assert not any(tally.refused or tally.silent for tally in tallies), "senders felt it"
