@@ -14,7 +14,8 @@ from rich.live import Live
 
 from cli import embedded, mirrored, roles
 from cli.scoreboard import Reading, Scoreboard
-from runtime.metrics import EVENTS, Metrics
+from runtime.measurements import EVENTS
+from runtime.metrics import Metrics
 from runtime.settings import Settings, signing_secrets
 from runtime.shutdown import stop_requested
 from sandbox.cloud import Company, Truth

@@ -17,9 +17,9 @@ import runtime
 import schema
 import store
 import worker
-from runtime.metrics import metrics_page
+from runtime.measurements import metrics_page
 from runtime.settings import settings_page
-from schema.errors import BadContent, Misconfigured, NotNow, Problem
+from schema.errors import BadContent, Impaired, Misconfigured, NotNow, Problem
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
 
@@ -27,6 +27,7 @@ _ROOMS: Final = (schema, runtime, store, receiver, worker, cli)
 _FAMILIES: Final = (
     (BadContent, "One event can never be written as it is: it becomes a dead letter, the others go on."),
     (NotNow, "It cannot be done now: work is held and tried again, nothing is lost. A command that meets it exits 3."),
+    (Impaired, "It works, but something is not as it should be: `/readyz` stays 200 and names it."),
     (Misconfigured, "It cannot even start: exit code 2."),
     (Problem, "None of these: something is wrong that trying again does not mend. A process ended by it exits 1."),
 )

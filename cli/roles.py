@@ -17,7 +17,8 @@ from receiver.webhook import Webhook
 from runtime import amqp, spool
 from runtime.amqp import AmqpPublisher, AmqpSubscription
 from runtime.health import Check, Condition
-from runtime.metrics import RECEIVER_METRICS, WORKER_METRICS, Metrics
+from runtime.measurements import RECEIVER_METRICS, WORKER_METRICS
+from runtime.metrics import Metrics
 from runtime.settings import Settings, signing_secrets
 from runtime.spool import SpoolSubscription, SpoolWriter
 from runtime.transport import Subscription

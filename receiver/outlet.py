@@ -15,7 +15,8 @@ import structlog
 
 from receiver.gather import Bundle, Gathering
 from receiver.ways import Ways
-from runtime.metrics import BUNDLE_EVENTS, Metrics
+from runtime.measurements import BUNDLE_EVENTS
+from runtime.metrics import Metrics
 from schema.envelope import MAX_BUNDLE_BYTES, Envelope, pack
 from schema.errors import NotNow, QueueUnavailable
 from schema.topology import route

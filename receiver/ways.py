@@ -16,7 +16,8 @@ from typing import Protocol
 import structlog
 
 from runtime.health import Condition
-from runtime.metrics import BUNDLES_PUBLISHED, ON_SPOOL, PUBLISH_FAILURES, SPOOL_PENDING, Metrics
+from runtime.measurements import BUNDLES_PUBLISHED, ON_SPOOL, PUBLISH_FAILURES, SPOOL_PENDING
+from runtime.metrics import Metrics
 from runtime.transport import Publisher
 from schema.errors import NotNow, Problem, QueueUnavailable, SpoolUnavailable
 

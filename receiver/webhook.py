@@ -11,7 +11,8 @@ import structlog
 from aiohttp import ClientPayloadError, hdrs, web
 
 from receiver.acknowledgement import Acknowledgement, may_be_prepared
-from runtime.metrics import ACK_SECONDS, BODY_BYTES, RECEIVED, REFUSED_LARGE, SECRET_USED, Metrics
+from runtime.measurements import ACK_SECONDS, BODY_BYTES, RECEIVED, REFUSED_LARGE, SECRET_USED
+from runtime.metrics import Metrics
 from schema.credentials import header, parse_company, verify
 from schema.envelope import Envelope
 from schema.errors import NotNow

@@ -1,10 +1,11 @@
 """Every problem pipemirror can meet, as one typed tree.
 
 The `code` of a class is its name everywhere: metric label, log field, `dead_letters.code`, row of docs/errors.md.
-`remedy` says what a person does about it. Three families, because there are three outcomes:
+`remedy` says what a person does about it, docs/runbook.md has a paragraph on each. The families are the outcomes:
 
     BadContent     can never be written   -> one dead letter, the rest goes on
     NotNow         cannot be written now  -> hold, back off, try again
+    Impaired       works, not as it should -> `/readyz` stays 200 and says so
     Misconfigured  cannot even start      -> exit code 2, all problems at once
 """
 
@@ -125,6 +126,27 @@ class DatabaseUnavailable(NotNow):
     remedy = "Start Postgres or free what it lacks (disk, connections); the workers go on by themselves."
 
 
+class DatabaseSilent(NotNow):
+    """Postgres took our work and has not answered for half a minute, not even with an error."""
+
+    code = "database_silent"
+    remedy = "Look whether Postgres is frozen, its disk stalls or a firewall swallows packets; the workers go on then."
+
+
+class MigrationWaits(NotNow):
+    """Another process holds the lock under which the database is prepared."""
+
+    code = "migration_waits"
+    remedy = "Wait for the other worker to finish its migration; if there is none, end the session that holds the lock."
+
+
+class CompanyHeld(NotNow):
+    """One company's tables cannot be made or written; its events wait in `pipemirror.held`, the others go on."""
+
+    code = "company_held"
+    remedy = "Mend what the reason names (rights, a lock, a missing table); its events are then applied by themselves."
+
+
 class QueueUnavailable(NotNow):
     """The broker cannot be reached, is blocked, or did not confirm in time."""
 
@@ -151,6 +173,52 @@ class Conflict(NotNow):
 
     code = "conflict"
     remedy = "Nothing: it is retried by itself. If it is frequent, use more LANES."
+
+
+class Impaired(Problem):
+    """The work is done, but something is not as it should be. Only told at `/readyz`, never raised."""
+
+
+class ClockSkew(Impaired):
+    """Events come from a clock that is ahead of the worker's, so their lag is not what is measured."""
+
+    code = "clock_skew"
+    remedy = "Let NTP set the clocks of all machines; if only Pipedrive's is ahead, ours is behind."
+
+
+class SpoolNearlyFull(Impaired):
+    """The disk under the spool has little room left."""
+
+    code = "spool_nearly_full"
+    remedy = "Free disk space under DATA_DIR before events are refused with 503, or bring the broker back."
+
+
+class LanesBeyond(Impaired):
+    """There are lanes beyond the worker's LANES; it consumes them too, as another setting fills or filled them."""
+
+    code = "lanes_beyond"
+    remedy = "Give all processes the same LANES; delete the queues beyond it once they are empty."
+
+
+class PartitionsMissing(Impaired):
+    """The journal lacks partitions for today or tomorrow; events go to its default partition meanwhile."""
+
+    code = "partitions_missing"
+    remedy = "Read why housekeeping fails in a worker's log; what is in the default partition moves by itself."
+
+
+class HousekeepingFailed(Impaired):
+    """The last round of housekeeping did not end well: partitions, expiry, types learnt late."""
+
+    code = "housekeeping_failed"
+    remedy = "The log names the reason; it is tried again every minute."
+
+
+class StuckLoop(Problem):
+    """The process did nothing for too long although it had the chance to; it said where it hangs and ended."""
+
+    code = "stuck_loop"
+    remedy = "It is restarted by its supervisor. Report the stack of the log: this is a bug, or a very slow disk."
 
 
 class Misconfigured(Problem):

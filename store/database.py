@@ -1,5 +1,6 @@
 """Connections to Postgres, and what its errors mean for us: try again, hold, or give this event up."""
 
+import socket
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,23 @@ _HELD_STATES = frozenset({"42501", "42P01", "42703", "42P06"})
 """Likewise a missing right, table or column. Other errors of their class are statements of ours that cannot be."""
 
 
+_OF_ONE_SCHEMA = frozenset({"42501", "42P01", "42703", "42P06", "3F000", "55P03", "55006"})
+"""Of those, what may be so in one company's schema only: rights, tables, columns, a table kept locked by somebody."""
+
+
+_KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT = 30, 10, 3
+_UNANSWERED_MS = 30_000
+"""A machine that is gone answers no packet: after so long both sides give the connection up. One whose Postgres is
+merely slow or stopped still answers, by its kernel."""
+
+_SOCKET_OPTIONS = {
+    "TCP_KEEPIDLE": _KEEPALIVE_IDLE,
+    "TCP_KEEPINTVL": _KEEPALIVE_INTERVAL,
+    "TCP_KEEPCNT": _KEEPALIVE_COUNT,
+    "TCP_USER_TIMEOUT": _UNANSWERED_MS,
+}
+
+
 async def create_pool(dsn: str, *, size: int, application: str, command_timeout: float = 60) -> Pool:
     """A pool whose connections read and write jsonb as plain values. Raise DatabaseUnavailable."""
     try:
@@ -42,6 +60,11 @@ async def create_pool(dsn: str, *, size: int, application: str, command_timeout:
                 "lock_timeout": "10s",
                 # Statements here are small and many: compiling them costs more than it can win.
                 "jit": "off",
+                # So that a worker which vanished without a word does not keep its locks for hours.
+                "tcp_keepalives_idle": str(_KEEPALIVE_IDLE),
+                "tcp_keepalives_interval": str(_KEEPALIVE_INTERVAL),
+                "tcp_keepalives_count": str(_KEEPALIVE_COUNT),
+                "tcp_user_timeout": str(_UNANSWERED_MS),
             },
         )
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
@@ -78,6 +101,11 @@ def not_now(error: BaseException) -> NotNow | None:
     return None
 
 
+def concerns_one_schema(error: BaseException) -> bool:
+    """Whether others may well go on while this error lasts."""
+    return isinstance(error, asyncpg.PostgresError) and error.sqlstate in _OF_ONE_SCHEMA
+
+
 def _is_outdated_plan(error: asyncpg.PostgresError) -> bool:
     """Whether a table was changed under the statement: a column's type, or a partition made for the row's day."""
     if isinstance(error, asyncpg.CheckViolationError):
@@ -86,7 +114,20 @@ def _is_outdated_plan(error: asyncpg.PostgresError) -> bool:
     return isinstance(error, asyncpg.InvalidCachedStatementError)
 
 
+def notice_dead_peer(connection: Any) -> None:
+    """Asyncpg offers no way to set this; where it hides its socket, only the timeout of each command is left."""
+    transport = getattr(connection, "_transport", None)
+    found = None if transport is None else transport.get_extra_info("socket")
+    if found is None or found.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _SOCKET_OPTIONS.items():
+        if (option := getattr(socket, name, None)) is not None:  # not every system has each
+            found.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
 async def _prepare(connection: Any) -> None:
+    notice_dead_peer(connection)
     await connection.set_type_codec(
         "jsonb", schema="pg_catalog", format="binary", encoder=_encode_jsonb, decoder=_decode_jsonb
     )

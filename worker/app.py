@@ -1,6 +1,7 @@
 """One worker process: database, consumer, housekeeping, health; and the order in which they start and stop."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,19 +11,25 @@ import structlog
 from aiohttp import web
 
 from runtime.health import Check, Condition, answer
-from runtime.metrics import BACKLOG, BREAKER_OPEN, Metrics
+from runtime.measurements import BREAKER_OPEN
+from runtime.metrics import Metrics
+from runtime.spool import SpoolSubscription
 from runtime.transport import Subscription
-from schema.errors import NotNow, Problem
+from schema.errors import MigrationWaits
 from store.database import Pool, create_pool
 from worker.applier import Applier
 from worker.batch import Limits
 from worker.breaker import BreakerOpen
 from worker.consumer import Consumer
-from worker.housekeeping import keep_house
+from worker.held_companies import HeldCompanies
+from worker.housekeeping import Housekeeping
 from worker.migrate import migrate
+from worker.readmission import Readmission
+from worker.vitals import Vitals
 
 _log = structlog.stdlib.get_logger(__name__)
-_MEASURED_EVERY = 5.0
+_HOLD_LOOKED_AT_EVERY = 0.1
+_CANCEL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,42 +52,69 @@ async def work(
     *,
     started: Callable[[], None] = lambda: None,
 ) -> None:
-    """Migrate, then apply until `stop`. Raise DatabaseUnavailable at the start, BreakerOpen or a transport's end later.
+    """Migrate, then apply until `stop`. Raise what NotNow stands at the start, BreakerOpen or a transport's end later.
 
     checks   gets the worker's own conditions, for whoever answers /readyz
     started  is called once the database is prepared and events are about to be applied
     """
-    await migrate(options.database_url)
+    await _prepare(options.database_url, checks)
     pool = await create_pool(options.database_url, size=4, application="pipemirror worker")
+    held = HeldCompanies()
+    applier = Applier(pool, metrics, numbered_slugs=options.numbered_slugs, held=held)
+    consumer = Consumer(subscription, applier, limits=options.limits)
+    again = Applier(pool, metrics, numbered_slugs=options.numbered_slugs, tries=1)
+    readmission = Readmission(pool, again, held, metrics, clock=time.monotonic)
+    house = Housekeeping(pool, metrics, journal_days=options.journal_days)
+    vitals = Vitals(pool, subscription, metrics, excused=lambda: _excused(applier, consumer, subscription))
+    checks += [part.conditions for part in (applier, consumer, held, house, vitals)]
+    started()
+    helpers = [asyncio.ensure_future(helper.run()) for helper in (readmission, house, vitals)]
     try:
-        applier = Applier(pool, metrics, numbered_slugs=options.numbered_slugs)
-        checks.append(applier.conditions)
-        started()
-        consumer = Consumer(subscription, applier, limits=options.limits)
-        checks.append(consumer.conditions)
-        helpers = (
-            asyncio.ensure_future(keep_house(pool, journal_days=options.journal_days)),
-            asyncio.ensure_future(_measure_backlog(subscription, metrics)),
-        )
-        try:
-            await _consume(consumer, stop, options.stop_within, metrics, checks)
-        finally:
-            await _cancel(helpers)
+        await _consume(consumer, applier, stop, stop_within=options.stop_within, metrics=metrics, checks=checks)
     finally:
-        await _close(pool)
+        await _end(helpers, pool)
+
+
+async def _prepare(dsn: str, checks: list[Check]) -> None:
+    """Migrate; meanwhile `checks` say for what it waits."""
+    waits: list[Condition] = []
+
+    def check() -> Sequence[Condition]:
+        return waits
+
+    def told(reason: str) -> None:
+        if not waits:
+            _log.warning("migration_waits", code=MigrationWaits.code, reason=reason)
+        waits[:] = [Condition(MigrationWaits.code, reason)]
+
+    checks.append(check)
+    try:
+        await migrate(dsn, on_wait=told)
+    finally:
+        checks.remove(check)
+
+
+def _excused(applier: Applier, consumer: Consumer, subscription: Subscription) -> bool:
+    """Whether it is known why nothing is done: a hold, messages left for a newer worker, another worker's turn."""
+    standing_by = isinstance(subscription, SpoolSubscription) and not subscription.active
+    return applier.holding or standing_by or any(consumer.conditions())
 
 
 async def _consume(
-    consumer: Consumer, stop: asyncio.Event, stop_within: float, metrics: Metrics, checks: list[Check]
+    consumer: Consumer,
+    applier: Applier,
+    stop: asyncio.Event,
+    *,
+    stop_within: float,
+    metrics: Metrics,
+    checks: list[Check],
 ) -> None:
-    """Two-step stop: the batch at hand may finish; past the deadline it goes back to the queue unacknowledged."""
+    """Two-step stop: the batch at hand may finish; held, or past the deadline, it goes back to the queue."""
     running = asyncio.ensure_future(consumer.run(stop))
     stopping = asyncio.ensure_future(stop.wait())
     try:
         await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
-        if not running.done():
-            await asyncio.wait((running,), timeout=stop_within)
-        if not running.done():
+        if not await _finishes(running, applier, stop_within):
             _log.warning("stopped_with_work_unfinished", deadline_s=stop_within)
             return
         await running
@@ -93,22 +127,28 @@ async def _consume(
         await _cancel((running, stopping))
 
 
-async def _measure_backlog(subscription: Subscription, metrics: Metrics) -> None:
-    while True:
-        try:
-            for queue, messages in (await subscription.backlog()).items():
-                metrics.set(BACKLOG, messages, queue)
-        except Problem as problem:
-            metrics.forget(BACKLOG)
-            if not isinstance(problem, NotNow):
-                _log.warning("backlog_unknown", code=problem.code, reason=problem.reason)
-        await asyncio.sleep(_MEASURED_EVERY)
+async def _finishes(running: "asyncio.Future[None]", applier: Applier, within: float) -> bool:
+    """Wait for it at most `within` seconds, and not at all while nothing moves."""
+    clock = asyncio.get_running_loop().time
+    end = clock() + within
+    while not running.done() and not applier.holding and clock() < end:
+        await asyncio.wait((running,), timeout=_HOLD_LOOKED_AT_EVERY)
+    return running.done()
 
 
-async def _cancel(tasks: Sequence["asyncio.Future[Any]"]) -> None:
+async def _cancel(tasks: Sequence["asyncio.Future[Any]"]) -> bool:
+    """Whether all of them ended soon; one that waits for a silent Postgres may not."""
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    _, left = await asyncio.wait(tasks, timeout=_CANCEL_SECONDS)
+    return not left
+
+
+async def _end(helpers: Sequence["asyncio.Future[Any]"], pool: Pool) -> None:
+    if await _cancel(helpers):
+        await _close(pool)
+    else:
+        pool.terminate()
 
 
 async def _close(pool: Pool) -> None:

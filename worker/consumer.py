@@ -9,12 +9,11 @@ import structlog
 from runtime.health import Condition
 from runtime.transport import Message, Subscription
 from schema.envelope import Envelope, unpack
-from schema.errors import CrashedWorker, NotAnEvent, UnknownFormat
+from schema.errors import NotAnEvent, UnknownFormat
 from schema.event import Refusal
 from worker import parking, suspects
 from worker.applier import Applier
 from worker.batch import Batch, Limits
-from worker.breaker import BreakerOpen
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -99,23 +98,5 @@ class Consumer:
         if envelopes is None:
             return
         for envelope in envelopes:
-            await self._apply_alone(envelope)
+            await suspects.apply_alone(self._applier, envelope, self._applier.apply)
         await self._subscription.ack([message])
-
-    async def _apply_alone(self, envelope: Envelope) -> None:
-        """Note the attempt before it is made: an event that kills its worker each time is given up by the next one."""
-        digest = parking.digest(envelope)
-        attempts = await self._applier.persist(lambda connection: suspects.note(connection, digest))
-        try:
-            if attempts > suspects.MOST_ATTEMPTS:
-                problem = CrashedWorker(f"{attempts - 1} workers died while they applied this event")
-                await self._applier.park([parking.of_refusal(Refusal(envelope, problem, parking.about(envelope)))])
-            else:
-                await self._applier.apply([envelope])
-        except BreakerOpen:
-            await self._clear(digest)  # the worker ends by itself: that is not the event killing it
-            raise
-        await self._clear(digest)
-
-    async def _clear(self, digest: bytes) -> None:
-        await self._applier.persist(lambda connection: suspects.clear(connection, digest))

@@ -1,44 +1,79 @@
 """What a worker does beside applying: partitions, expiry, types learnt late. Any worker may, one at a time does."""
 
 import asyncio
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from runtime.health import Condition
+from runtime.measurements import HOUSEKEEPING_FAILURES, PARTITIONS_AHEAD
+from runtime.metrics import Metrics
+from schema.errors import HousekeepingFailed, PartitionsMissing
 from store import companies, dead_letters
-from store.database import Pool, describe, not_now
+from store.database import Connection, Pool, describe, not_now
 from worker import journal, suspects
 from worker.normalising import normalise
 
 _log = structlog.stdlib.get_logger(__name__)
 _LOCK = 7_102_004
 EVERY = 60.0
+_NEEDED = 2
 
 
-async def keep_house(pool: Pool, *, journal_days: int, every: float = EVERY) -> None:
-    """Once at the start and then every `every` seconds, until cancelled. A failure is logged and tried again."""
-    while True:
-        try:
-            await keep_house_once(pool, journal_days=journal_days)
-        except Exception as error:  # noqa: BLE001 - the next round must come: nobody would notice that this was the last
-            if not_now(error) is None:
-                _log.exception("housekeeping_crashed")
-            else:
-                _log.warning("housekeeping_failed", reason=describe(error))
-        await asyncio.sleep(every)
+class Housekeeping:
+    """Goes on whatever a round meets, and says how the last one went."""
 
+    def __init__(self, pool: Pool, metrics: Metrics, *, journal_days: int) -> None:
+        self._pool = pool
+        self._metrics = metrics
+        self._journal_days = journal_days
+        self._ahead: int | None = None
+        self._failure = ""
 
-async def keep_house_once(pool: Pool, *, journal_days: int) -> None:
-    now = datetime.now(UTC)
-    async with pool.acquire() as connection:
-        if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
-            return
-        try:
-            await journal.ensure_partitions(connection, now.date(), journal_days)
-            await dead_letters.expire(connection, now - timedelta(days=journal_days))
-            await suspects.expire(connection, now - timedelta(days=1))
-            for company in await companies.all_companies(connection):
-                if company.state == companies.ACTIVE:
-                    await normalise(connection, company)
-        finally:
-            await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+    def conditions(self) -> Iterator[Condition]:
+        if self._ahead is not None and self._ahead < _NEEDED:
+            reason = f"the journal has partitions for {self._ahead} days from today on, it should have 8"
+            yield Condition(PartitionsMissing.code, reason, blocking=False)
+        if self._failure:
+            yield Condition(HousekeepingFailed.code, self._failure, blocking=False)
+
+    async def run(self, every: float = EVERY) -> None:
+        """Once at the start and then every `every` seconds, until cancelled. A failure is logged and tried again."""
+        while True:
+            try:
+                await self.once()
+                self._failure = ""
+            except Exception as error:  # noqa: BLE001 - the next round must come: nobody would notice that this was the last
+                self._failed(error)
+            await asyncio.sleep(every)
+
+    async def once(self) -> None:
+        now = datetime.now(UTC)
+        async with self._pool.acquire() as connection:
+            try:
+                if await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+                    try:
+                        await self._work(connection, now)
+                    finally:
+                        await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+            finally:
+                # Also by those who did not get the lock: who has it may fail round after round.
+                self._ahead = await journal.days_ahead(connection, now.date())
+                self._metrics.set(PARTITIONS_AHEAD, self._ahead)
+
+    async def _work(self, connection: Connection, now: datetime) -> None:
+        await journal.ensure_partitions(connection, now.date(), self._journal_days)
+        await dead_letters.expire(connection, now - timedelta(days=self._journal_days))
+        await suspects.expire(connection, now - timedelta(days=1))
+        for company in await companies.all_companies(connection):
+            if company.state == companies.ACTIVE:
+                await normalise(connection, company)
+
+    def _failed(self, error: Exception) -> None:
+        self._failure = describe(error)
+        self._metrics.count(HOUSEKEEPING_FAILURES)
+        if not_now(error) is None:
+            _log.exception("housekeeping_crashed")
+        else:
+            _log.warning("housekeeping_failed", reason=self._failure)

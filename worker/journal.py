@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import count
 from typing import Any
 
 import zstandard
@@ -123,6 +124,12 @@ async def ensure_partitions(connection: Connection, today: date, retention_days:
             "DELETE FROM pipemirror.events_default WHERE received_at < $1",
             datetime.combine(first, datetime.min.time(), UTC),
         )
+
+
+async def days_ahead(connection: Connection, today: date) -> int:
+    """How many days from today on, without a gap, have a partition."""
+    days = await _partition_days(connection)
+    return next(n for n in count() if today + timedelta(days=n) not in days)
 
 
 async def _partition_days(connection: Connection) -> set[date]:

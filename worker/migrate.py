@@ -3,6 +3,7 @@
 import asyncio
 import getpass
 import os
+from collections.abc import Callable
 from importlib import resources
 from urllib.parse import quote_plus, urlsplit, urlunsplit
 
@@ -12,7 +13,7 @@ from yoyo import get_backend, read_migrations
 
 from runtime.backoff import RECONNECT
 from schema.ddl import OPS
-from schema.errors import DatabaseUnavailable, Misconfigured
+from schema.errors import DatabaseUnavailable, MigrationWaits, Misconfigured
 from store import companies
 from store.companies import Company
 from store.database import Connection, describe, not_now
@@ -21,15 +22,25 @@ from worker import provision
 _log = structlog.stdlib.get_logger(__name__)
 _MIGRATE_LOCK = 7_102_000
 _MOST_RETRIES = 10
+_LOOK_EVERY = 0.5
+LOCK_WITHIN = 600.0
+
+OnWait = Callable[[str], None]
+"""Told, again and again, for what the migration waits."""
 
 
-async def migrate(dsn: str) -> list[str]:
-    """The names of the migrations applied now. Raise DatabaseUnavailable, Misconfigured for a role without rights."""
+async def migrate(dsn: str, *, on_wait: OnWait = lambda _: None, lock_within: float = LOCK_WITHIN) -> list[str]:
+    """The names of the migrations applied now.
+
+    Raise DatabaseUnavailable, Misconfigured for a role without rights, MigrationWaits when others migrate for longer
+    than `lock_within` seconds.
+    """
     try:
         connection = await asyncpg.connect(dsn, timeout=15)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
         raise DatabaseUnavailable(f"cannot connect to Postgres: {describe(error)}") from error
     try:
+        await _lock(connection, on_wait, lock_within)
         return await _migrate(connection, dsn)
     except asyncpg.InsufficientPrivilegeError as error:
         reason = "DATABASE_URL: its role needs CREATE on the database and must own what earlier releases made there"
@@ -44,14 +55,31 @@ async def migrate(dsn: str) -> list[str]:
 
 
 async def _migrate(connection: Connection, dsn: str) -> list[str]:
-    # Held by this session, so a killed migration leaves no lock behind.
-    await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATE_LOCK)
     await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {OPS}")
     applied = await asyncio.to_thread(_run_migrations, dsn)
     for company in await companies.all_companies(connection):
         if company.state != companies.PURGED:
             await _complete(connection, company)
     return applied
+
+
+async def _lock(connection: Connection, on_wait: OnWait, within: float) -> None:
+    """Held by this session, so a killed migration leaves no lock behind. Asked for, not waited for: a wait tells us
+    nothing, and would be nowhere to be seen.
+    """
+    began = asyncio.get_running_loop().time()
+    while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _MIGRATE_LOCK):
+        waited = asyncio.get_running_loop().time() - began
+        holder = await connection.fetchval(
+            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = $1 AND granted AND database = "
+            "(SELECT oid FROM pg_database WHERE datname = current_database())",
+            _MIGRATE_LOCK,
+        )
+        reason = f"session {holder} of Postgres holds the lock of migrations; waited for {waited:.0f} s"
+        if waited >= within:
+            raise MigrationWaits(reason)
+        on_wait(reason)
+        await asyncio.sleep(_LOOK_EVERY)
 
 
 async def _complete(connection: Connection, company: Company) -> None:

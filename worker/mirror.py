@@ -34,12 +34,14 @@ class Applied:
     learnt      custom field types that were new, as (entity, hash, type): known to others once this is committed
     duplicates  already in the journal
     discarded   of a purged company: not even read into the journal
+    retold      records whose history was told anew
     """
 
     written: list[Event] = field(default_factory=list)
     learnt: set[FieldType] = field(default_factory=set)
     duplicates: int = 0
     discarded: int = 0
+    retold: int = 0
 
 
 @dataclass(slots=True)
@@ -61,7 +63,10 @@ async def apply(connection: Connection, company: Company, events: Sequence[Event
     written = await journal.claim(connection, company.id, events, applied=state == ACTIVE)
     applied = Applied(written, duplicates=len(events) - len(written))
     if state == ACTIVE:
-        applied.learnt = await write(connection, company, [change for event in written for change in event.changes])
+        told = _Told()
+        changes = [change for event in written for change in event.changes]
+        applied.learnt = await write(connection, company, changes, told)
+        applied.retold = len(told.disturbed)
     return applied
 
 
@@ -84,9 +89,11 @@ async def learn(connection: Connection, company: Company, changes: Iterable[Chan
         return await fields.types(connection, company.id)
 
 
-async def write(connection: Connection, company: Company, changes: Iterable[Change]) -> set[FieldType]:
+async def write(
+    connection: Connection, company: Company, changes: Iterable[Change], told: _Told | None = None
+) -> set[FieldType]:
     """Fold changes of any source into the tables, within the caller's transaction; the types learnt from them."""
-    told = _Told()
+    told = told or _Told()
     ordered = sorted(changes, key=_by_table_and_id)
     for entity, group in groupby(ordered, key=lambda change: change.entity):
         await _write_table(connection, company, entity, list(group), told)

@@ -1,16 +1,18 @@
-"""Making dead letters of what cannot be applied."""
+"""Making dead letters of what cannot be applied, and held events of what cannot be applied now."""
 
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
 
 from schema import notice
+from schema.columns import microseconds
 from schema.envelope import Envelope
 from schema.errors import BadContent, UnknownEntity
 from schema.event import Event, Refusal
 from store import dead_letters
 from store.database import Connection
 from store.dead_letters import DeadLetter
+from store.held import HeldEvent
 from worker import journal
 
 MOST_REASON = 500
@@ -38,6 +40,15 @@ def of_refusal(refusal: Refusal) -> DeadLetter:
 def of_event(event: Event, problem: BadContent) -> DeadLetter:
     about = {"entity": event.entity, "entity_id": event.entity_id, "action": event.action}
     return _letter(event.envelope, problem, about)
+
+
+def to_hold(envelope: Envelope) -> HeldEvent:
+    received = journal.instant(envelope.received_at)
+    return HeldEvent(digest(envelope), envelope.company_id, received, journal.compress(envelope.body))
+
+
+def from_hold(event: HeldEvent) -> Envelope:
+    return Envelope(event.company_id, microseconds(event.received_at), journal.decompress(event.payload))
 
 
 async def of_unknown_entities(connection: Connection, events: Iterable[Event]) -> list[DeadLetter]:

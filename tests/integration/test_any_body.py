@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from rig.events import COMPANY, START, envelope, v2_body
 
 from runtime.backoff import Backoff
-from runtime.metrics import DEAD_LETTERS, EVENTS, Metrics
+from runtime.measurements import DEAD_LETTERS, EVENTS
+from runtime.metrics import Metrics
 from schema.custom_fields import TYPES
 from schema.entities import ENTITIES, Entity
 from schema.envelope import Envelope

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from rig.events import COMPANY, START, envelope, v2_body
 from rig.postgres import PrivateServer, Server
-from rig.transports import until
 
 from runtime.backoff import Backoff
-from runtime.metrics import DEAD_LETTERS, EVENTS, Metrics
+from runtime.measurements import DEAD_LETTERS, EVENTS
+from runtime.metrics import Metrics
 from schema.envelope import Envelope
 from store import dead_letters
 from store.database import Pool, create_pool
@@ -155,22 +155,6 @@ async def test_many_refused_records_open_the_breaker_and_many_bad_contents_do_no
     codes = [letter["code"] for letter in await letters(pool)]
     assert codes.count("bad_value") == 20
     assert codes.count("apply_failed") == 4
-
-
-async def test_without_a_table_the_work_is_held_not_parked(pool: Pool, applier: Applier) -> None:
-    await applier.apply([deal(1)])
-    async with pool.acquire() as connection:
-        await connection.execute("ALTER TABLE pipedrive_raw.deals RENAME TO hidden")
-    held = asyncio.create_task(applier.apply([deal(2)]))
-    await until(lambda: bool(list(applier.conditions())))
-
-    assert [condition.code for condition in applier.conditions()] == ["database_unavailable"]
-    async with pool.acquire() as connection:
-        await connection.execute("ALTER TABLE pipedrive_raw.hidden RENAME TO deals")
-    await asyncio.wait_for(held, 10)
-    assert sorted(await titles(pool)) == [1, 2]
-    assert list(applier.conditions()) == []
-    assert await letters(pool) == []
 
 
 async def test_unknown_entities_fill_at_most_a_hundred_letters_and_all_stay_in_the_journal(

@@ -16,7 +16,7 @@ from store import dead_letters
 from store.database import Connection, Pool
 from worker import journal
 from worker.applier import Applier
-from worker.housekeeping import keep_house_once
+from worker.housekeeping import Housekeeping
 
 TODAY = datetime.now(UTC).date()
 NOW = time.time_ns() // 1_000
@@ -104,7 +104,7 @@ async def test_a_value_that_is_too_long_for_the_type_learnt_later_harms_no_later
     endless = "9" * 30
     await applier.apply([deal(number, custom_fields={SOURCE: endless}) for number in (1, 2)])
     await applier.apply([deal(1, NOW + 1_000_000, custom_fields={SOURCE: {"type": "enum", "id": 3}})])
-    await keep_house_once(pool, journal_days=14)
+    await Housekeeping(pool, Metrics(), journal_days=14).once()
 
     assert await refused(pool) == []
     async with pool.acquire() as connection:

@@ -1,14 +1,22 @@
-"""What a worker does beside applying goes on, whatever one round of it meets."""
+"""What a worker does beside applying goes on, whatever one round of it meets, and says how it went."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
+from runtime.measurements import HOUSEKEEPING_FAILURES, PARTITIONS_AHEAD
+from runtime.metrics import Metrics
 from store.database import Pool
-from worker import housekeeping, journal
+from worker import journal
+from worker.housekeeping import Housekeeping
 
 
-async def test_a_round_that_crashes_is_not_the_last(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+def codes(house: Housekeeping) -> list[str]:
+    return [condition.code for condition in house.conditions()]
+
+
+async def test_a_round_that_crashes_is_not_the_last_and_is_told(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     rounds = 0
     third = asyncio.Event()
 
@@ -20,10 +28,34 @@ async def test_a_round_that_crashes_is_not_the_last(pool: Pool, monkeypatch: pyt
         raise RuntimeError
 
     monkeypatch.setattr(journal, "ensure_partitions", crash)
-    keeping = asyncio.create_task(housekeeping.keep_house(pool, journal_days=14, every=0.01))
+    metrics = Metrics()
+    house = Housekeeping(pool, metrics, journal_days=14)
+    keeping = asyncio.create_task(house.run(every=0.01))
     waiting = asyncio.create_task(third.wait())
     await asyncio.wait((keeping, waiting), timeout=10, return_when=asyncio.FIRST_COMPLETED)
 
     assert third.is_set()
     assert not keeping.done()
     keeping.cancel()
+    assert codes(house) == ["housekeeping_failed"]
+    assert (metrics.value(HOUSEKEEPING_FAILURES) or 0) >= 2
+
+
+async def test_partitions_that_are_missing_are_told_also_by_who_is_not_at_turn(pool: Pool) -> None:
+    metrics = Metrics()
+    house = Housekeeping(pool, metrics, journal_days=14)
+    await house.once()
+    assert codes(house) == []
+    assert metrics.value(PARTITIONS_AHEAD) == 8
+
+    async with pool.acquire() as connection:
+        await connection.execute(f"DROP TABLE pipemirror.events_{datetime.now(UTC):%Y%m%d}")
+    async with pool.acquire() as another:
+        await another.fetchval("SELECT pg_advisory_lock(7102004)")
+        await house.once()
+        await another.fetchval("SELECT pg_advisory_unlock(7102004)")
+    assert codes(house) == ["partitions_missing"]
+    assert not any(condition.blocking for condition in house.conditions())
+
+    await house.once()
+    assert codes(house) == []

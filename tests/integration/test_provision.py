@@ -2,18 +2,21 @@
 
 import asyncio
 import pwd
+from pathlib import Path
 
 import asyncpg
 import pytest
 
 from schema import ddl
 from schema.entities import BY_NAME, ENTITIES
-from schema.errors import Misconfigured
+from schema.errors import MigrationWaits, Misconfigured
 from store import companies
 from store.companies import Company
 from store.database import Pool, create_pool
 from worker.migrate import migrate
 from worker.provision import provision
+
+MIGRATIONS = sorted(path.stem for path in (Path(ddl.__file__).parent / "migrations").glob("*.sql"))
 
 
 async def make(pool: Pool, company_id: int, *, numbered: bool = False) -> str:
@@ -24,7 +27,7 @@ async def make(pool: Pool, company_id: int, *, numbered: bool = False) -> str:
 async def test_two_migrations_at_once_and_one_after_them_work(database: str) -> None:
     applied = await asyncio.gather(*(migrate(database) for _ in range(3)))
 
-    assert sorted(map(len, applied)) == [0, 0, 1]
+    assert sorted(map(len, applied)) == [0, 0, len(MIGRATIONS)]
     assert await migrate(database) == []
 
 
@@ -32,7 +35,20 @@ async def test_a_migration_that_died_before_it_was_recorded_is_simply_run_again(
     async with pool.acquire() as connection:
         await connection.execute("DELETE FROM pipemirror._yoyo_migration")
 
-    assert await migrate(migrated) == ["0001_ops"]
+    assert await migrate(migrated) == MIGRATIONS
+
+
+async def test_a_migration_that_waits_for_another_says_so_and_not_for_ever(database: str) -> None:
+    other = await asyncpg.connect(database)
+    holder = await other.fetchval("SELECT pg_backend_pid() FROM pg_advisory_lock(7102000)")
+    told: list[str] = []
+    with pytest.raises(MigrationWaits):
+        await migrate(database, on_wait=told.append, lock_within=0.1)
+    assert f"session {holder} " in told[0]
+
+    waiting = asyncio.create_task(migrate(database, on_wait=told.append))
+    await other.close()
+    assert await asyncio.wait_for(waiting, 30) == MIGRATIONS
 
 
 async def test_a_role_that_may_not_create_is_told_what_it_lacks(database: str) -> None:
@@ -52,7 +68,7 @@ async def test_a_user_without_a_name_may_migrate(database: str, monkeypatch: pyt
         monkeypatch.delenv(name)
     monkeypatch.setattr(pwd, "getpwuid", lambda uid: {}[uid])
 
-    assert await migrate(database) == ["0001_ops"]
+    assert await migrate(database) == MIGRATIONS
 
 
 async def test_the_first_company_is_called_pipedrive_and_the_others_bear_their_id(pool: Pool) -> None:

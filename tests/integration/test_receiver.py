@@ -20,7 +20,8 @@ from receiver.outlet import Outlet
 from receiver.ways import Timing, Ways
 from receiver.webhook import Webhook
 from runtime.health import Check, Condition
-from runtime.metrics import BODY_BYTES, RECEIVED, SECRET_USED, Metrics
+from runtime.measurements import BODY_BYTES, RECEIVED, SECRET_USED
+from runtime.metrics import Metrics
 from schema.credentials import derive, header
 from schema.envelope import Envelope, unpack
 from schema.errors import QueueUnavailable

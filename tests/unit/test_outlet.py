@@ -10,7 +10,8 @@ from receiver.gather import Gathering
 from receiver.outlet import Outlet
 from receiver.ways import Probe, Timing, Ways
 from runtime.health import Condition
-from runtime.metrics import BUNDLES_PUBLISHED, ON_SPOOL, PUBLISH_FAILURES, SPOOL_PENDING, Metrics
+from runtime.measurements import BUNDLES_PUBLISHED, ON_SPOOL, PUBLISH_FAILURES, SPOOL_PENDING
+from runtime.metrics import Metrics
 from runtime.transport import Publisher
 from schema.envelope import MAX_BUNDLE_BYTES, Envelope, pack, unpack
 from schema.errors import NotNow, QueueUnavailable, SpoolUnavailable

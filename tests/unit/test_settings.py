@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from runtime.kept import kept_secret
-from runtime.metrics import metrics_page
+from runtime.measurements import metrics_page
 from runtime.settings import Settings, load, settings_page, signing_secrets
 from schema.errors import Misconfigured
 

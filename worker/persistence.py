@@ -1,0 +1,116 @@
+"""Work that the database must take: tried until it does, and what is said meanwhile."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
+
+import structlog
+
+from runtime.backoff import Backoff
+from runtime.health import Condition
+from runtime.measurements import CONFLICTS, DATABASE_WAIT_SECONDS, HOLDING, HOLDS
+from runtime.metrics import Metrics
+from schema.errors import CompanyHeld, Conflict, DatabaseSilent, NotNow
+from store.database import Connection, Pool, concerns_one_schema, not_now
+
+_log = structlog.stdlib.get_logger(__name__)
+T = TypeVar("T")
+Work = Callable[[Connection], Awaitable[T]]
+
+SILENT: Final = 30.0
+"""Seconds without an answer after which somebody is told, before the driver gives up."""
+
+_CONFLICTS_IN_A_ROW: Final = 8
+"""More of them are no race: whatever they are, somebody should see them."""
+
+
+class Persistence:
+    """Does one piece of work at a time on a connection of the pool, and holds as long as it cannot be done now.
+
+    tries  after so many attempts in vain, work of one company is given back instead of holding up the others
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        metrics: Metrics,
+        *,
+        backoff: Backoff,
+        tries: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pool = pool
+        self._metrics = metrics
+        self._backoff = backoff
+        self._tries = tries
+        self._clock = clock
+        self._held: NotNow | None = None
+        self._asked: float | None = None
+
+    @property
+    def holding(self) -> bool:
+        """Whether nothing moves, so that a stop need not wait for the work at hand."""
+        return self._held is not None or self._silence() >= SILENT
+
+    def conditions(self) -> Iterator[Condition]:
+        silence = self._silence()
+        if silence >= SILENT:
+            yield Condition(DatabaseSilent.code, f"Postgres has not answered for {silence:.0f} s")
+        if self._held is not None:
+            yield Condition(self._held.code, self._held.reason)
+
+    async def persist(self, work: Work[T], *, company_id: int | None = None) -> T:
+        """Do `work` until the database takes it.
+
+        Raise what says that it never will, and CompanyHeld where only this company's own tables cannot be used.
+        """
+        attempt = 0
+        while True:
+            try:
+                async with self._connection() as connection:
+                    found = await work(connection)
+            except Exception as error:
+                problem = not_now(error)
+                if problem is None:
+                    raise
+                if company_id is not None and attempt + 1 >= self._tries and concerns_one_schema(error):
+                    self._go_on()
+                    raise CompanyHeld(f"company {company_id}: {problem.reason}") from error
+                attempt = await self._hold(problem, attempt)
+            else:
+                self._go_on()
+                return found
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        self._asked = began = self._clock()
+        try:
+            async with self._pool.acquire() as connection:
+                self._metrics.observe(DATABASE_WAIT_SECONDS, self._clock() - began)
+                yield connection
+        finally:
+            self._asked = None
+
+    async def _hold(self, problem: NotNow, attempt: int) -> int:
+        """Wait before the next attempt; a conflict between workers is over at once and worth no alarm."""
+        if isinstance(problem, Conflict):
+            self._metrics.count(CONFLICTS)
+        if not isinstance(problem, Conflict) or attempt >= _CONFLICTS_IN_A_ROW:
+            if self._held is None:
+                _log.warning("holding", code=problem.code, reason=problem.reason)
+                self._metrics.count(HOLDS, problem.code)
+            self._held = problem
+            self._metrics.forget(HOLDING)
+            self._metrics.set(HOLDING, 1, problem.code)
+        await asyncio.sleep(self._backoff.delay(attempt))
+        return attempt + 1
+
+    def _go_on(self) -> None:
+        if self._held is not None:
+            self._held = None
+            self._metrics.forget(HOLDING)
+
+    def _silence(self) -> float:
+        return 0.0 if self._asked is None else self._clock() - self._asked

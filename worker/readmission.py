@@ -1,0 +1,111 @@
+"""Trying again what is held of single companies, beside the worker's loop and out of its way."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+import structlog
+
+from runtime.backoff import Backoff
+from runtime.measurements import HELD_COMPANIES, HELD_EVENTS
+from runtime.metrics import Metrics
+from schema.errors import CompanyHeld
+from store import held
+from store.database import Pool, describe
+from store.held import HeldEvent
+from worker import parking, suspects
+from worker.applier import Applier
+from worker.held_companies import HeldCompanies
+
+_log = structlog.stdlib.get_logger(__name__)
+EVERY: Final = 5.0
+_CHUNK: Final = 200
+_LEASE: Final = timedelta(minutes=5)
+
+
+class Readmission:
+    """Looks for held events and applies them by an applier of its own: one that gives a company back at once."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        applier: Applier,
+        companies: HeldCompanies,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], float],
+        backoff: Backoff = Backoff(5.0, 60.0),  # noqa: B008 - frozen
+    ) -> None:
+        """`clock` reads seconds of any steady clock."""
+        self._pool = pool
+        self._applier = applier
+        self._companies = companies
+        self._metrics = metrics
+        self._clock = clock
+        self._backoff = backoff
+        self._attempts: dict[int, int] = {}
+        self._not_before: dict[int, float] = {}
+
+    async def run(self, every: float = EVERY) -> None:
+        """Until cancelled. A round that fails is logged, and the next one comes."""
+        while True:
+            try:
+                await self.once()
+            except Exception as error:  # noqa: BLE001 - nobody would notice that this was the last round
+                _log.warning("readmission_failed", reason=describe(error))
+            await asyncio.sleep(every)
+
+    async def once(self) -> None:
+        async with self._pool.acquire() as connection:
+            waiting = await held.counts(connection)
+        self._companies.keep_only(waiting)
+        self._metrics.set(HELD_COMPANIES, len(waiting))
+        self._metrics.set(HELD_EVENTS, sum(waiting.values()))
+        for company_id in sorted(waiting):
+            if self._clock() >= self._not_before.get(company_id, 0.0):
+                await self._readmit(company_id)
+
+    async def _readmit(self, company_id: int) -> None:
+        while events := await self._claim(company_id):
+            try:
+                await self._apply(company_id, events)
+            except Exception as error:
+                await self._free(events)
+                if not isinstance(error, CompanyHeld):
+                    raise
+                self._later(company_id, error)
+                return
+            await self._delete(events)
+            self._attempts.pop(company_id, None)
+            self._companies.release(company_id)
+
+    async def _apply(self, company_id: int, events: Sequence[HeldEvent]) -> None:
+        """An event whose last attempt did not end may have killed its worker: such a one is applied by itself."""
+        # Never `apply`: it would keep what cannot be written where it is about to be deleted from.
+        apply = partial(self._applier.apply_company, company_id)
+        fresh = [parking.from_hold(event) for event in events if event.claims == 1]
+        if fresh:
+            await apply(fresh)
+        for event in events:
+            if event.claims > 1:
+                await suspects.apply_alone(self._applier, parking.from_hold(event), apply)
+
+    def _later(self, company_id: int, problem: CompanyHeld) -> None:
+        attempt = self._attempts.get(company_id, 0)
+        self._attempts[company_id] = attempt + 1
+        self._not_before[company_id] = self._clock() + self._backoff.delay(attempt)
+        self._companies.add(company_id, problem)
+
+    async def _claim(self, company_id: int) -> list[HeldEvent]:
+        async with self._pool.acquire() as connection:
+            return await held.claim(connection, company_id, most=_CHUNK, lease=_LEASE)
+
+    async def _free(self, events: Sequence[HeldEvent]) -> None:
+        async with self._pool.acquire() as connection:
+            await held.free(connection, [event.digest for event in events])
+
+    async def _delete(self, events: Sequence[HeldEvent]) -> None:
+        async with self._pool.acquire() as connection:
+            await held.delete(connection, [event.digest for event in events])
