@@ -12,6 +12,7 @@ from cli.demo import demo as run_demo
 from runtime import logs
 from runtime.settings import Settings, load, signing_secrets
 from runtime.shutdown import stop_requested
+from runtime.watchdog import watched_loop
 from schema.credentials import derive, parse_company
 from schema.errors import Misconfigured, NotNow, Problem
 
@@ -188,7 +189,13 @@ def _chosen(ids: list[int] | None, *, every: bool) -> list[int] | None:
 def _serve(role: str, run: Callable[[roles.Process], Coroutine[Any, Any, None]], needs: tuple[str, ...] = ()) -> None:
     settings = load(needs)
     _configure(role, settings)
-    asyncio.run(_until_stopped(lambda stop: run(roles.Process(settings, stop))))
+
+    async def watched(stop: asyncio.Event) -> None:
+        process = roles.Process(settings, stop)
+        with watched_loop(process.metrics):
+            await run(process)
+
+    asyncio.run(_until_stopped(watched))
 
 
 async def _until_stopped(run: Callable[[asyncio.Event], Awaitable[None]]) -> None:

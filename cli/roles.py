@@ -17,7 +17,6 @@ from receiver.webhook import Webhook
 from runtime import amqp, spool
 from runtime.amqp import AmqpPublisher, AmqpSubscription
 from runtime.health import Check, Condition
-from runtime.measurements import RECEIVER_METRICS, WORKER_METRICS
 from runtime.metrics import Metrics
 from runtime.settings import Settings, signing_secrets
 from runtime.spool import SpoolSubscription, SpoolWriter
@@ -37,7 +36,7 @@ class Process:
 
     settings: Settings
     stop: asyncio.Event
-    metrics: Metrics = field(default_factory=lambda: Metrics(RECEIVER_METRICS + WORKER_METRICS))
+    metrics: Metrics = field(default_factory=Metrics)
     checks: list[Check] = field(default_factory=list)
 
     @property

@@ -33,7 +33,7 @@ BUILD: Final = Metric(
 LOOP_LAG: Final = Metric(
     "pipemirror_event_loop_lag_seconds",
     "histogram",
-    "How late the event loop was for an appointment it has every half second: time in which nobody was served",
+    "How long the event loop took to answer its watchdog, which asks twice a second: time in which nobody was served",
     (),
     _WAIT_SECONDS,
 )
