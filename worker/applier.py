@@ -17,6 +17,7 @@ from runtime.backoff import Backoff
 from runtime.health import Condition
 from runtime.measurements import COMPANIES
 from runtime.metrics import Metrics
+from schema.custom_fields import Types
 from schema.envelope import Envelope
 from schema.errors import ApplyFailed, BadContent, BadValue, CompanyHeld
 from schema.event import Event, Refusal, read
@@ -84,30 +85,45 @@ class Applier:
         yield from self._persistence.conditions()
         yield from self._lag.conditions()
 
+    def read(self, envelopes: Iterable[Envelope]) -> list[Readable]:
+        """Read them as well as is known now. What has to be read again, `apply_read` does."""
+        known = self._companies
+        return [
+            read(envelope, _no_types if (company := known.get(envelope.company_id)) is None else company.types_of)
+            for envelope in envelopes
+        ]
+
     async def apply(self, envelopes: Sequence[Envelope]) -> None:
         """Return once each is committed: as rows, as a dead letter, as held. Raise BreakerOpen if the fault is ours."""
-        by_company: dict[int, list[Envelope]] = {}
-        for envelope in envelopes:
-            by_company.setdefault(envelope.company_id, []).append(envelope)
+        await self.apply_read(self.read(envelopes))
+
+    async def apply_read(self, readable: Iterable[Readable]) -> None:
+        """As `apply`, of what `read` returned."""
+        by_company: dict[int, list[Readable]] = {}
+        for found in readable:
+            by_company.setdefault(found.envelope.company_id, []).append(found)
         for company_id in sorted(by_company):
             await self._apply_or_hold(company_id, by_company[company_id])
 
-    async def _apply_or_hold(self, company_id: int, envelopes: Sequence[Envelope]) -> None:
+    async def _apply_or_hold(self, company_id: int, readable: Sequence[Readable]) -> None:
         if company_id not in self._held:
             try:
-                await self.apply_company(company_id, envelopes)
+                await self._apply_company_read(company_id, readable)
             except CompanyHeld as problem:
                 self._held.add(company_id, problem)
             else:
                 return
-        events = [parking.to_hold(envelope) for envelope in envelopes]
+        events = [parking.to_hold(found.envelope) for found in readable]
         await self.persist(lambda connection: held_events.keep(connection, events))
         self._tally.held(len(events))
 
     async def apply_company(self, company_id: int, envelopes: Sequence[Envelope]) -> None:
         """Apply one company's envelopes. Raise CompanyHeld, part of them being committed perhaps."""
+        await self._apply_company_read(company_id, self.read(envelopes))
+
+    async def _apply_company_read(self, company_id: int, readable: Sequence[Readable]) -> None:
         try:
-            await self._apply_company(company_id, envelopes)
+            await self._apply_company(company_id, readable)
         except CompanyHeld:
             self._companies.pop(company_id, None)
             raise
@@ -117,36 +133,33 @@ class Applier:
         await self.persist(lambda connection: dead_letters.park(connection, letters))
         self._tally.parked(letters)
 
-    async def _apply_company(self, company_id: int, envelopes: Sequence[Envelope]) -> None:
-        # Known types are needed to read v1 events, so the company comes first; an unknown one has none.
+    async def _apply_company(self, company_id: int, readable: Sequence[Readable]) -> None:
         company = await self._known(company_id) or Company(company_id, "", companies.ACTIVE)
         if company.state == companies.PURGED:
-            self._tally.discarded(len(envelopes))
+            self._tally.discarded(len(readable))
             return
-        readable = [read(envelope, company.types_of) for envelope in envelopes]
         if not company.slug and _events(readable):
             company = await self._provision(company_id)
         try:
-            if await self._learn(company, _events(readable)):
-                readable = [read(envelope, company.types_of) for envelope in envelopes]
-            await self._apply_group(company, readable)
+            await self._apply_group(company, await self._typed(company, readable))
         except OutdatedCompanyError:
             self._companies.pop(company_id, None)
-            await self._apply_company(company_id, envelopes)
+            await self._apply_company(company_id, self.read(found.envelope for found in readable))
 
-    async def _learn(self, company: Company, events: Sequence[Event]) -> bool:
+    async def _typed(self, company: Company, readable: Sequence[Readable]) -> Sequence[Readable]:
         """Where values came without their types: learn what the events beside them teach and what others have learnt.
 
-        Whether anything new was learnt, so that the events are to be read again.
+        What is known of their types by then, it is read again with.
         """
-        changes = [change for event in events for change in event.changes]
+        changes = [change for event in _events(readable) for change in event.changes]
         if not any(change.untyped for change in changes):
-            return False
-        known = company.types
+            return readable
         company.types = await self.persist(
             lambda connection: mirror.learn(connection, company, changes), company_id=company.id
         )
-        return company.types != known
+        if all(change.untyped.isdisjoint(company.types_of(change.entity.custom_fields or "")) for change in changes):
+            return readable
+        return [read(found.envelope, company.types_of) for found in readable]
 
     async def _apply_group(self, company: Company, group: Sequence[Readable]) -> None:
         """Apply a group in one transaction; if the database refuses it, halve it until the culprit stands alone."""
@@ -219,6 +232,10 @@ class Applier:
         _log.info("company_provisioned", company_id=company_id, slug=company.slug)
         self._companies[company_id] = company
         return company
+
+
+def _no_types(_: str) -> Types:
+    return {}
 
 
 def _events(readable: Iterable[Readable]) -> list[Event]:

@@ -1,8 +1,8 @@
 """The worker's loop: take messages, apply them as a batch, acknowledge after the commit."""
 
 import asyncio
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import structlog
 
@@ -11,8 +11,8 @@ from runtime.transport import Message, Subscription
 from schema.envelope import Envelope, unpack
 from schema.errors import NotAnEvent, UnknownFormat
 from schema.event import Refusal
-from worker import parking, suspects
-from worker.applier import Applier
+from worker import suspects
+from worker.applier import Applier, Readable
 from worker.batch import Batch, Limits
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -20,15 +20,24 @@ _log = structlog.stdlib.get_logger(__name__)
 SUSPICIOUS = 2
 """A message given back this often may hold the event that kills workers: its events are applied one by one."""
 
+READ_AT_ONCE = 16
+"""Events, about a millisecond: then it is looked whether the database has answered."""
+
 
 class Consumer:
-    """Runs until `stop` is set: finishes the batch at hand, acknowledges it, takes no more."""
+    """Runs until `stop` is set: finishes what is at hand, acknowledges it, takes no more.
+
+    One batch is written at a time. While the database works on it, the next one is taken from the queue and read, so
+    that neither the database nor this process waits for the other; and it grows for as long as that takes.
+    """
 
     def __init__(self, subscription: Subscription, applier: Applier, *, limits: Limits | None = None) -> None:
         self._subscription = subscription
         self._applier = applier
         self._limits = limits or Limits()
         self._left: list[Message] = []
+        self._receiving: asyncio.Task[Message] | None = None
+        self._applying: asyncio.Task[None] | None = None
 
     def conditions(self) -> Iterator[Condition]:
         if self._left:
@@ -40,48 +49,87 @@ class Consumer:
         stopping = asyncio.ensure_future(stop.wait())
         try:
             while not stop.is_set():
-                first = await self._first(stopping)
+                first = await self._next(stopping)
                 if first is not None:
-                    await self._handle(first)
+                    await self._handle(first, stopping)
+            await self._applied()
         finally:
-            stopping.cancel()
+            await self._end(stopping)
 
-    async def _first(self, stopping: "asyncio.Future[Literal[True]]") -> Message | None:
-        at_hand = self._subscription.receive_nowait()
+    async def _next(self, stopping: "asyncio.Future[Any]") -> Message | None:
+        """The next message. None when it is time to stop, or when the batch that was being applied is done."""
+        if self._applying is not None and self._applying.done():
+            await self._applied()
+        at_hand = self._at_hand()
         if at_hand is not None:
             return at_hand
-        receiving = asyncio.ensure_future(self._subscription.receive())
-        await asyncio.wait((receiving, stopping), return_when=asyncio.FIRST_COMPLETED)
-        if receiving.done():
-            return receiving.result()
-        receiving.cancel()
-        await asyncio.gather(receiving, return_exceptions=True)
-        return None
+        # It outlives this call: cancelled, it might take the message with it that it was just given.
+        self._receiving = self._receiving or asyncio.create_task(self._subscription.receive())
+        waits = (self._receiving, stopping) if self._applying is None else (self._receiving, stopping, self._applying)
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        return self._at_hand() if self._receiving.done() else None
 
-    async def _handle(self, first: Message) -> None:
-        """Apply `first` together with what else is at hand. A suspicious message is handled by itself."""
-        loop = asyncio.get_running_loop()
-        batch = Batch(self._limits, loop.time())
+    def _at_hand(self) -> Message | None:
+        if self._receiving is not None and self._receiving.done():
+            received, self._receiving = self._receiving, None
+            return received.result()
+        return self._subscription.receive_nowait()
+
+    async def _handle(self, first: Message, stopping: "asyncio.Future[Any]") -> None:
+        """Apply `first` together with what else there is. A suspicious message is handled by itself."""
+        batch = Batch(self._limits, asyncio.get_running_loop().time())
         message: Message | None = first
         while message is not None:
             if message.given_up or message.redeliveries >= SUSPICIOUS:
                 await self._finish(batch)
+                await self._applied()
                 await self._handle_suspicious(message)
                 return
             await self._add(batch, message)
-            message = None if batch.is_full(loop.time()) else self._subscription.receive_nowait()
+            message = await self._another(batch, stopping)
         await self._finish(batch)
 
+    async def _another(self, batch: Batch, stopping: "asyncio.Future[Any]") -> Message | None:
+        """One more message for the batch, or None when it is to be applied as it is."""
+        if batch.full or stopping.done():
+            return None
+        if self._applying is not None and not self._applying.done():
+            return await self._next(stopping)
+        return None if batch.is_old(asyncio.get_running_loop().time()) else self._at_hand()
+
     async def _finish(self, batch: Batch) -> None:
-        await self._applier.apply(batch.envelopes)
+        await self._applied()
+        if batch.messages:
+            self._applying = asyncio.create_task(self._apply(batch))
+
+    async def _apply(self, batch: Batch) -> None:
+        await self._applier.apply_read(batch.readable)
         await self._subscription.ack(batch.messages)
 
-    async def _add(self, batch: Batch, message: Message) -> None:
-        envelopes = await self._unpack(message)
-        if envelopes is not None:
-            batch.add(message, envelopes)
+    async def _applied(self) -> None:
+        """Wait for the batch under way; raise what it raised."""
+        if self._applying is not None:
+            applying, self._applying = self._applying, None
+            await applying
 
-    async def _unpack(self, message: Message) -> list[Envelope] | None:
+    async def _add(self, batch: Batch, message: Message) -> None:
+        try:
+            envelopes = self._unpack(message)
+        except NotAnEvent as problem:
+            batch.add(message, [_refused(message, problem)])
+            return
+        if envelopes is not None:
+            batch.add(message, await self._read(envelopes))
+
+    async def _read(self, envelopes: Sequence[Envelope]) -> list[Readable]:
+        """In portions: between them what the database answers to the batch before is taken up."""
+        readable: list[Readable] = []
+        for start in range(0, len(envelopes), READ_AT_ONCE):
+            readable += self._applier.read(envelopes[start : start + READ_AT_ONCE])
+            await asyncio.sleep(0)
+        return readable
+
+    def _unpack(self, message: Message) -> list[Envelope] | None:
         """None for what a newer release framed: it stays unacknowledged, so that a newer worker gets it."""
         try:
             return unpack(message.body)
@@ -89,14 +137,25 @@ class Consumer:
             _log.error("message_left_for_a_newer_worker", code=problem.code, reason=problem.reason)
             self._left.append(message)
             return None
-        except NotAnEvent as problem:
-            await self._applier.park([parking.of_refusal(Refusal(Envelope(0, 0, message.body), problem, {}))])
-            return []
 
     async def _handle_suspicious(self, message: Message) -> None:
-        envelopes = await self._unpack(message)
+        try:
+            envelopes = self._unpack(message)
+        except NotAnEvent as problem:
+            await self._applier.apply_read([_refused(message, problem)])
+            envelopes = []
         if envelopes is None:
             return
         for envelope in envelopes:
             await suspects.apply_alone(self._applier, envelope, self._applier.apply)
         await self._subscription.ack([message])
+
+    async def _end(self, stopping: "asyncio.Future[Any]") -> None:
+        tasks = [task for task in (stopping, self._receiving, self._applying) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _refused(message: Message, problem: NotAnEvent) -> Refusal:
+    return Refusal(Envelope(0, 0, message.body), problem, {})

@@ -4,6 +4,8 @@ import pytest
 
 from runtime.transport import Message
 from schema.envelope import Envelope
+from schema.errors import NotAnEvent
+from schema.event import Refusal
 from worker.batch import Batch, Limits
 from worker.breaker import Breaker, BreakerOpen
 
@@ -14,23 +16,22 @@ def batch_of(*sizes: int) -> Batch:
     batch = Batch(LIMITS, began=10.0)
     for size in sizes:
         body = bytes(size)
-        batch.add(Message(body, 0, "lane", given_up=False, tag=None), [Envelope(1, 0, body)])
+        refusal = Refusal(Envelope(1, 0, body), NotAnEvent("nothing in it"), {})
+        batch.add(Message(body, 0, "lane", given_up=False, tag=None), [refusal])
     return batch
 
 
 @pytest.mark.parametrize(
-    ("sizes", "now", "full"),
-    [
-        ((), 10.0, False),
-        ((10, 10), 14.9, False),
-        ((10, 10, 10), 10.0, True),
-        ((60, 40), 10.0, True),
-        ((10,), 15.0, True),
-    ],
-    ids=["empty", "partly full", "full of events", "full of bytes", "closed by age"],
+    ("sizes", "full"),
+    [((), False), ((10, 10), False), ((10, 10, 10), True), ((60, 40), True)],
+    ids=["empty", "partly full", "full of events", "full of bytes"],
 )
-def test_a_batch_is_full_by_events_bytes_or_age(sizes: tuple[int, ...], now: float, full: bool) -> None:
-    assert batch_of(*sizes).is_full(now) is full
+def test_a_batch_is_full_by_events_or_bytes(sizes: tuple[int, ...], full: bool) -> None:
+    assert batch_of(*sizes).full is full
+
+
+def test_a_batch_is_old_after_its_time() -> None:
+    assert [batch_of(10).is_old(now) for now in (10.0, 14.9, 15.0)] == [False, False, True]
 
 
 def test_failures_of_many_records_within_the_window_open_the_breaker() -> None:
