@@ -20,7 +20,6 @@ T = TypeVar("T")
 Work = Callable[[Connection], Awaitable[T]]
 
 SILENT: Final = 30.0
-"""Seconds without an answer after which somebody is told, before the driver gives up."""
 
 _CONFLICTS_IN_A_ROW: Final = 8
 """More of them are no race: whatever they are, somebody should see them."""
@@ -29,7 +28,8 @@ _CONFLICTS_IN_A_ROW: Final = 8
 class Persistence:
     """Does one piece of work at a time on a connection of the pool, and holds as long as it cannot be done now.
 
-    tries  after so many attempts in vain, work of one company is given back instead of holding up the others
+    tries   after so many attempts in vain, work of one company is given back instead of holding up the others
+    silent  after so many seconds without an answer, before the driver gives up, somebody is told
     """
 
     def __init__(
@@ -39,12 +39,14 @@ class Persistence:
         *,
         backoff: Backoff,
         tries: int,
+        silent: float = SILENT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pool = pool
         self._metrics = metrics
         self._backoff = backoff
         self._tries = tries
+        self._silent = silent
         self._clock = clock
         self._held: NotNow | None = None
         self._asked: float | None = None
@@ -52,11 +54,11 @@ class Persistence:
     @property
     def holding(self) -> bool:
         """Whether nothing moves, so that a stop need not wait for the work at hand."""
-        return self._held is not None or self._silence() >= SILENT
+        return self._held is not None or self._silence() >= self._silent
 
     def conditions(self) -> Iterator[Condition]:
         silence = self._silence()
-        if silence >= SILENT:
+        if silence >= self._silent:
             yield Condition(DatabaseSilent.code, f"Postgres has not answered for {silence:.0f} s")
         if self._held is not None:
             yield Condition(self._held.code, self._held.reason)

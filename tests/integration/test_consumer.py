@@ -1,17 +1,17 @@
 """The worker's loop against a scripted queue and a real Postgres: what is acknowledged, and what is not."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from rig.events import START, envelope, v2_body
+from rig.scripted import Scripted
 from rig.transports import until
 
 from runtime.backoff import Backoff
 from runtime.metrics import Metrics
-from runtime.transport import Message
 from schema.envelope import FORMAT, Envelope, pack
 from store import dead_letters
 from store.database import Pool
@@ -20,37 +20,6 @@ from worker.applier import Applier
 from worker.breaker import Breaker, BreakerOpen
 from worker.consumer import SUSPICIOUS, Consumer
 from worker.parking import digest
-
-
-class Scripted:
-    """A queue that hands out what it is given and remembers what was acknowledged."""
-
-    def __init__(self) -> None:
-        self.waiting: asyncio.Queue[Message] = asyncio.Queue()
-        self.acked: list[Message] = []
-
-    def put(self, *envelopes: Envelope, redeliveries: int = 0, given_up: bool = False) -> Message:
-        return self.put_raw(pack(envelopes), redeliveries, given_up=given_up)
-
-    def put_raw(self, body: bytes, redeliveries: int = 0, *, given_up: bool = False) -> Message:
-        message = Message(body, redeliveries, "lane", given_up, tag=None)
-        self.waiting.put_nowait(message)
-        return message
-
-    async def receive(self) -> Message:
-        return await self.waiting.get()
-
-    def receive_nowait(self) -> Message | None:
-        return None if self.waiting.empty() else self.waiting.get_nowait()
-
-    async def ack(self, messages: Sequence[Message]) -> None:
-        self.acked += messages
-
-    async def backlog(self) -> dict[str, int]:
-        return {"lane": self.waiting.qsize()}
-
-    async def close(self) -> None:
-        """Nothing to give back."""
 
 
 @pytest.fixture
