@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from runtime.amqp.connection import SilentConsumer
+from runtime.amqp import SilentConsumer
 from runtime.health import Condition
 from runtime.measurements import BACKLOG, DATABASE_PING_SECONDS, EVENTS
 from runtime.metrics import Metrics
