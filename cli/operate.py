@@ -31,7 +31,7 @@ from store import status as status_store
 from store.database import Pool, create_pool
 from worker import journal
 from worker.migrate import migrate as run_migrations
-from worker.replay import replay
+from worker.replay_letter import replay_letter
 
 
 def show(document: Any, *, as_json: bool) -> None:
@@ -82,7 +82,7 @@ async def replay_letters(dsn: str, ids: list[int] | None, *, numbered_slugs: boo
     async with _pool(dsn) as pool:
         chosen = await _chosen(pool, ids)
         for letter_id in chosen:
-            reason = await replay(pool, letter_id, numbered_slugs=numbered_slugs)
+            reason = await replay_letter(pool, letter_id, numbered_slugs=numbered_slugs)
             failed += reason is not None
             typer.echo(f"{letter_id}: {'applied' if reason is None else reason}")
     typer.echo(f"{len(chosen) - failed} applied, {failed} not")

@@ -12,6 +12,8 @@ PURGED = "purged"
 FIRST_SLUG = "pipedrive"
 _SLUGS_LOCK = 7_102_001
 """Advisory lock: slugs are given out one at a time."""
+_STATE_LOCK = 7_102_005
+"""Advisory lock with the company's hash: shared by who applies its events (in SQL: `pipemirror.hold_company`)."""
 
 
 FieldType = tuple[str, str, str]
@@ -46,9 +48,7 @@ async def find(connection: Connection, company_id: int) -> Company | None:
 
 async def hold(connection: Connection, company: Company) -> str:
     """The company's state, which cannot change before this transaction ends. Raise OutdatedCompanyError."""
-    state: str | None = await connection.fetchval(
-        "SELECT state FROM pipemirror.companies WHERE id = $1 AND slug = $2 FOR SHARE", company.id, company.slug
-    )
+    state: str | None = await connection.fetchval("SELECT pipemirror.hold_company($1, $2)", company.id, company.slug)
     if state is None:
         raise OutdatedCompanyError
     return state
@@ -67,9 +67,22 @@ async def catalogue_of(connection: Connection, company_id: int) -> str | None:
     return found
 
 
-async def lock(connection: Connection, company_id: int) -> None:
-    """Wait for what is being applied to the company, and let nothing begin before this transaction ends."""
-    await connection.execute("SELECT FROM pipemirror.companies WHERE id = $1 FOR NO KEY UPDATE", company_id)
+async def lock(connection: Connection, company_id: int) -> str | None:
+    """Wait for what is being applied to the company, and let nothing begin before this transaction ends; its state."""
+    await connection.execute("SELECT pg_advisory_xact_lock($1, hashint8($2))", _STATE_LOCK, company_id)
+    found: str | None = await connection.fetchval(
+        "SELECT state FROM pipemirror.companies WHERE id = $1 FOR NO KEY UPDATE", company_id
+    )
+    return found
+
+
+async def change_state(connection: Connection, company_id: int, state: str) -> str | None:
+    """The state it had, or None for a company that is not known. A purged one stays so. In a transaction of its own."""
+    async with connection.transaction():
+        before = await lock(connection, company_id)
+        if before not in {None, PURGED, state}:
+            await connection.execute("UPDATE pipemirror.companies SET state = $2 WHERE id = $1", company_id, state)
+    return before
 
 
 async def completed(connection: Connection, company_id: int, catalogue: str) -> None:

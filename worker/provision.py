@@ -1,6 +1,7 @@
 """A company's schemas and tables: made once when it is first seen, completed by every upgrade."""
 
 from schema import ddl
+from schema.ddl import HISTORY, MERGES
 from schema.entities import ENTITIES
 from store import companies
 from store.companies import Company
@@ -25,9 +26,19 @@ async def complete(connection: Connection, company: Company) -> None:
     if await companies.catalogue_of(connection, company.id) == ddl.fingerprint():
         return
     # Before any table, as whoever applies events does: the other way round the two would wait for each other.
-    await companies.lock(connection, company.id)
+    if await companies.lock(connection, company.id) in {None, companies.PURGED}:
+        return
     await _complete_tables(connection, company.slug)
     await companies.completed(connection, company.id, ddl.fingerprint())
+
+
+async def mend(connection: Connection, company: Company) -> None:
+    """Make the tables anew that somebody dropped; columns and indexes are completed with them."""
+    async with connection.transaction():
+        present = await _present_columns(connection, company.slug)
+        if {HISTORY, MERGES, *(entity.plural for entity in ENTITIES)} - present.keys():
+            await companies.completed(connection, company.id, "")
+            await complete(connection, company)
 
 
 async def _complete_tables(connection: Connection, slug: str) -> None:

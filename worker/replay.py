@@ -1,36 +1,150 @@
-"""Applying dead letters again, by the same path as everything else, and past the journal's claim."""
+"""Applying again what the journal holds: after a table was lost, or for a company that was paused.
 
-from schema.columns import microseconds
+In small transactions, each under the same locks as a worker's, and each with the place where the next one begins: so a
+replay that is killed goes on where it was, two of the same wish share their work, and live events pass between.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
+
+import structlog
+
+from runtime.backoff import Backoff
 from schema.envelope import Envelope
+from schema.errors import Conflict
 from schema.event import Event, read
-from store import companies, dead_letters, fields
-from store.database import Pool, describe
-from worker import journal, mirror, provision
+from store import companies, fields, replays
+from store.companies import ACTIVE, Company
+from store.database import Connection, Pool, describe, not_now
+from store.replays import Position, Replay, Wanted
+from worker import journal, mirror, provision, walking
+from worker.replay_letter import from_replay
+
+_log = structlog.stdlib.get_logger(__name__)
+_MOST_CONFLICTS = 20
+_BACKOFF = Backoff(0.02, 1.0)
+T = TypeVar("T")
+
+CHUNK = 200
+"""Events per transaction: a live worker that wants one of their records waits for one chunk at most."""
 
 
-async def replay(pool: Pool, letter_id: int, *, numbered_slugs: bool) -> str | None:
-    """Apply one open letter and close it; the reason why not, otherwise. Idempotent: folding twice changes nothing."""
+async def begin(pool: Pool, wanted: Wanted, now: datetime) -> Replay:
+    """The unfinished replay of this wish, or a new one."""
     async with pool.acquire() as connection:
-        letter = await dead_letters.load(connection, letter_id)
-        if letter is None or letter["resolved_at"] is not None:
-            return "there is no such open dead letter"
-        envelope = Envelope(
-            letter["company_id"], microseconds(letter["received_at"]), journal.decompress(letter["payload"])
-        )
-        company = await companies.find(connection, envelope.company_id)
-        types = {} if company is None else await fields.types(connection, company.id)
-        event = read(envelope, lambda entity: types.get(entity, {}))
-        if not isinstance(event, Event):
-            return f"{event.problem.code}: {event.problem.reason}"
-        if event.unknown:
-            return f"there is still no table for entity `{event.entity}`"
-        if company is None:
-            company = await provision.provision(connection, envelope.company_id, numbered_slugs=numbered_slugs)
+        known = await replays.find(connection, wanted)
+        if known is not None:
+            return known
+        until = wanted.until or now
+        chosen = await _companies(connection, wanted, None)
+        for company in chosen:
+            if company.state == ACTIVE:
+                await provision.mend(connection, company)
+        total = sum([await walking.count(connection, company.id, wanted, until) for company in chosen])
+        return await replays.begin(connection, wanted, until, total)
+
+
+async def run(pool: Pool, wanted: Wanted, replay: Replay, *, chunk: int = CHUNK) -> AsyncIterator[Replay]:
+    """Go on with it, and tell how it stands after every transaction; the caller may stop at any of them.
+
+    A record that the database refuses is counted, told in the log and left; the others go on. Raise NotNow.
+    """
+    size, refused = chunk, ""
+    while not replay.finished:
+        step = partial(_step, wanted=wanted, replay_id=replay.id, size=size, refused=refused)
         try:
-            async with connection.transaction():
-                if not await mirror.apply_again(connection, company, event):
-                    return f"company {company.id} is {company.state}"
-                await dead_letters.resolve(connection, letter_id, "replayed")
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this letter's reason
-            return describe(error)
+            replay = await _persisted(pool, step)
+        except Exception as error:
+            problem = not_now(error)
+            if problem is not None or refused:
+                raise problem or error from error
+            # Halve the portion until the culprit stands alone, and then pass it over.
+            size, refused = max(1, size // 2), describe(error) if size == 1 else ""
+        else:
+            size, refused = chunk, ""
+            yield replay
+
+
+async def _persisted(pool: Pool, work: Callable[[Connection], Awaitable[T]]) -> T:
+    """In a transaction, which is run again when a live worker was first."""
+    for attempt in range(_MOST_CONFLICTS):
+        try:
+            async with pool.acquire() as connection, connection.transaction():
+                return await work(connection)
+        except Exception as error:
+            if not isinstance(not_now(error), Conflict):
+                raise
+        await asyncio.sleep(_BACKOFF.delay(attempt))
+    raise Conflict("live workers were faster every time; run it again when less comes in")
+
+
+async def _step(connection: Connection, wanted: Wanted, replay_id: str, size: int, refused: str) -> Replay:
+    """Apply the next portion; only count it if it was `refused`, for that reason."""
+    replay = await replays.take(connection, replay_id)
+    found = await _current(connection, wanted, replay)
+    if found is not None:
+        company, place = found
+        portion = await walking.portion(connection, wanted, replay.until, place, limit=size)
+        if refused:
+            replay.refused += _tell_refused(company, portion.envelopes, refused)
+        else:
+            applied = await _apply_again(connection, company, portion.envelopes, kept=place.kept)
+            replay.applied += applied
+            replay.passed += len(portion.envelopes) - applied
+        replay.position = _next(place, portion.after)
+    await replays.save(connection, replay)
+    return replay
+
+
+def _tell_refused(company: Company, envelopes: Sequence[Envelope], reason: str) -> int:
+    for envelope in envelopes:
+        event = read(envelope, company.types_of)
+        about = {"entity": event.entity, "entity_id": event.entity_id} if isinstance(event, Event) else {}
+        _log.error("replay_refused", reason=reason, company_id=company.id, **about)
+    return len(envelopes)
+
+
+async def _apply_again(connection: Connection, company: Company, envelopes: Sequence[Envelope], *, kept: bool) -> int:
+    """Fold journaled events of a held, active company again; how many there was a table for.
+
+    Those that were kept become part of the journal's history in the same transaction.
+    """
+    found = [read(envelope, company.types_of) for envelope in envelopes]
+    events = [event for event in found if isinstance(event, Event) and event.changes]
+    for event in sorted(events, key=lambda event: event.key) if kept else ():
+        await journal.mark_applied(connection, company.id, event)
+    await mirror.write(connection, company, [change for event in events for change in from_replay(event).changes])
+    return len(events)
+
+
+async def _current(connection: Connection, wanted: Wanted, replay: Replay) -> tuple[Company, Position] | None:
+    """The company to go on with, held and active, and where; None when all are done: then the replay is finished."""
+    for company in await _companies(connection, wanted, replay.position):
+        state = await companies.hold(connection, company)
+        if state == ACTIVE:
+            company.types = await fields.types(connection, company.id)
+            place = replay.position
+            begun = place is not None and place.company == company.id
+            return company, place if place and begun else Position(company.id, wanted.kept_only)
+        replay.left_out[str(company.id)] = state
+        replay.position = Position(company.id, kept=True, done=True)
+    replay.finished = True
     return None
+
+
+async def _companies(connection: Connection, wanted: Wanted, place: Position | None) -> list[Company]:
+    """Those that are wanted and not done yet, by id."""
+    first = 0 if place is None else place.company + place.done
+    known = await companies.all_companies(connection)
+    return [company for company in known if company.id >= first and wanted.company_id in {None, company.id}]
+
+
+def _next(place: Position, after: list[str] | None) -> Position:
+    """The next portion, else the kept events of the company, else what is behind it."""
+    if after is not None:
+        return replace(place, after=after)
+    return replace(place, kept=True, after=None, done=place.kept)

@@ -21,8 +21,8 @@ Apply = Callable[[Sequence[Envelope]], Awaitable[None]]
 
 async def apply_alone(applier: Applier, envelope: Envelope, apply: Apply) -> None:
     """Note the attempt before it is made: an event that kills its worker each time is given up by the next one."""
-    digest = parking.digest(envelope)
-    attempts = await applier.persist(lambda connection: note(connection, digest))
+    digest, company_id = parking.digest(envelope), envelope.company_id
+    attempts = await applier.persist(lambda connection: note(connection, digest, company_id))
     try:
         if attempts > MOST_ATTEMPTS:
             problem = CrashedWorker(f"{attempts - 1} workers died while they applied this event")
@@ -38,12 +38,13 @@ async def apply_alone(applier: Applier, envelope: Envelope, apply: Apply) -> Non
     await applier.persist(lambda connection: clear(connection, digest))
 
 
-async def note(connection: Connection, digest: bytes) -> int:
+async def note(connection: Connection, digest: bytes, company_id: int) -> int:
     """Count one more attempt; how many it are now."""
     attempts: int = await connection.fetchval(
-        "INSERT INTO pipemirror.suspects AS known (digest, attempts) VALUES ($1, 1) "
+        "INSERT INTO pipemirror.suspects AS known (digest, company_id, attempts) VALUES ($1, $2, 1) "
         "ON CONFLICT (digest) DO UPDATE SET attempts = known.attempts + 1, seen_at = now() RETURNING attempts",
         digest,
+        company_id,
     )
     return attempts
 

@@ -17,7 +17,7 @@ from store.database import Pool, create_pool
 from worker import mirror
 from worker.applier import Applier
 from worker.breaker import Breaker, BreakerOpen
-from worker.replay import replay
+from worker.replay_letter import replay_letter
 
 SECOND = 1_000_000
 
@@ -129,14 +129,14 @@ async def test_a_letter_is_replayed_once_its_cause_is_mended(pool: Pool, applier
     await applier.apply([deal(7)])
     [letter] = await letters(pool)
 
-    assert await replay(pool, letter["id"], numbered_slugs=False) is not None
+    assert await replay_letter(pool, letter["id"], numbered_slugs=False) is not None
     async with pool.acquire() as connection:
         await connection.execute("ALTER TABLE pipedrive_raw.deals DROP CONSTRAINT no7")
-    assert await replay(pool, letter["id"], numbered_slugs=False) is None
+    assert await replay_letter(pool, letter["id"], numbered_slugs=False) is None
 
     assert await titles(pool) == {1: "deal 1", 7: "deal 7"}
     assert await letters(pool) == []
-    assert await replay(pool, letter["id"], numbered_slugs=False) == "there is no such open dead letter"
+    assert await replay_letter(pool, letter["id"], numbered_slugs=False) == "there is no such open dead letter"
 
 
 async def test_many_refused_records_open_the_breaker_and_many_bad_contents_do_not(

@@ -95,7 +95,7 @@ async def test_an_event_that_killed_its_workers_is_given_up_and_its_neighbours_a
     killer = deal(2)
     async with pool.acquire() as connection:
         for _ in range(suspects.MOST_ATTEMPTS):
-            await suspects.note(connection, digest(killer))
+            await suspects.note(connection, digest(killer), killer.company_id)
     queue.put(deal(1), killer, deal(3), redeliveries=SUSPICIOUS + suspects.MOST_ATTEMPTS)
     async with consuming(queue, pool):
         await until(lambda: len(queue.acked) == 1)
