@@ -18,7 +18,7 @@ from schema.envelope import Envelope
 from schema.errors import Conflict
 from schema.event import Event, read
 from store import companies, fields, replays
-from store.companies import ACTIVE, Company
+from store.companies import ACTIVE, PURGED, Company
 from store.database import Connection, Pool, describe, not_now
 from store.replays import Position, Replay, Wanted
 from worker import journal, mirror, provision, walking
@@ -139,8 +139,10 @@ async def _current(connection: Connection, wanted: Wanted, replay: Replay) -> tu
 async def _companies(connection: Connection, wanted: Wanted, place: Position | None) -> list[Company]:
     """Those that are wanted and not done yet, by id."""
     first = 0 if place is None else place.company + place.done
-    known = await companies.all_companies(connection)
-    return [company for company in known if company.id >= first and wanted.company_id in {None, company.id}]
+    known = [company for company in await companies.all_companies(connection) if company.id >= first]
+    if wanted.company_id is None:
+        return [company for company in known if company.state != PURGED]
+    return [company for company in known if company.id == wanted.company_id]
 
 
 def _next(place: Position, after: list[str] | None) -> Position:

@@ -34,7 +34,7 @@ async def replay_letter(pool: Pool, letter_id: int, *, numbered_slugs: bool) -> 
             async with connection.transaction():
                 if not await mirror.apply_again(connection, company, from_replay(event)):
                     return f"company {company.id} is {company.state}"
-                await dead_letters.resolve(connection, letter_id, "replayed")
+                await dead_letters.replayed(connection, letter_id)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this letter's reason
             return describe(error)
     return None

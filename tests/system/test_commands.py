@@ -64,7 +64,8 @@ async def test_dead_letters_are_listed_shown_replayed_and_discarded(with_letters
     assert (await run("dead-letters", "replay", "--all")).code == FAILED, "content stays what it is"
     assert (await run("dead-letters", "discard", ids["bad_value"])).code == DONE
     assert [letter["code"] for letter in await letters(with_letters)] == ["unreadable_json"]
-    assert (await run("dead-letters", "discard", "--all")).code == DONE
+    assert (await run("dead-letters", "discard", "--all")).code == USAGE, "nobody is there to confirm it"
+    assert (await run("dead-letters", "discard", "--all", "--yes")).code == DONE
     assert await letters(with_letters) == []
     assert await judge.events() == 3
 
@@ -131,6 +132,89 @@ async def test_status_and_companies_tell_what_is_there(with_letters: Installatio
     (company,) = status.json["companies"]
     assert (company["id"], company["slug"], company["rows"]["deals"]) == (COMPANY, "pipedrive", 2)
     (deals,) = (entity for entity in company["entities"] if entity["entity"] == "deal")
-    assert deals["events_24h"] == 2
-    assert 0 <= deals["lag_p50_seconds"] <= deals["lag_p99_seconds"] < 60
-    assert status.json["dead_letters"] == {"apply_failed": 1, "bad_value": 1, "unreadable_json": 1}
+    assert (deals["events_1h"], deals["rows"], deals["rows_estimated"]) == (2, 2, False)
+    assert 0 <= deals["ack_to_commit_p50_seconds"] <= deals["ack_to_commit_p99_seconds"] < 60
+    assert deals["event_to_row_p50_seconds"] > 86_400, "the events say that they happened long ago"
+    assert deals["last_event"].startswith("2025-11-24T16:00:00")
+    assert 0 <= company["silence_seconds"] < 60
+    assert status.json["dead_letters"] == company["dead_letters"] == {
+        "apply_failed": 1, "bad_value": 1, "unreadable_json": 1,
+    }  # fmt: skip
+    assert status.json["backlog"] == {}
+    shown = await with_letters.run("status")
+    assert f"company {COMPANY} (pipedrive, active" in shown.out
+    assert "backlog: none" in shown.out
+
+
+async def test_status_does_without_a_broker_that_is_gone(with_letters: Installation) -> None:
+    ran = await with_letters.run("status", "--json", AMQP_URL="amqp://nobody@127.0.0.1:1/")
+    assert (ran.code, ran.json["backlog"]) == (DONE, None)
+    assert "queue_unavailable" in ran.json["backlog_problem"]
+
+
+async def test_dead_letters_are_chosen_by_filters(with_letters: Installation) -> None:
+    async def codes(*filters: str) -> set[str]:
+        return {letter["code"] for letter in await letters(with_letters, *filters)}
+
+    assert await codes("--code", "bad_value") == {"bad_value"}
+    assert await codes("--entity", "deal") == {"bad_value", "apply_failed"}
+    assert await codes("--company", str(COMPANY + 1)) == set()
+    assert len(await codes("--since", "1h")) == 3
+    assert await codes("--until", "1h") == set()
+    assert await codes("--since", "2020-01-01", "--until", "2020-01-02T00:00+02:00") == set()
+    assert (await with_letters.run("dead-letters", "list", "--since", "soon")).code == USAGE
+
+    gone = await with_letters.run("dead-letters", "discard", "--entity", "deal", "--limit", "1", "--yes")
+    assert (gone.code, gone.out) == (DONE, "1 discarded\n")
+    assert (await with_letters.run("dead-letters", "discard", "--code", "apply_failed", "--yes")).code == DONE
+    assert await codes() == {"unreadable_json"}
+
+
+async def test_a_replay_is_for_a_time_an_entity_a_record(with_letters: Installation, judge: Judge) -> None:
+    run = with_letters.run
+    await judge.value("TRUNCATE pipedrive_raw.deals")
+    one = await run("replay", "--from", "2025-01-01", "--entity", "deal", "--id", "3")
+    assert (one.code, one.out) == (DONE, "1 of 1 events applied\n")
+    assert await judge.value("SELECT string_agg(title, ',') FROM pipedrive_raw.deals") == "deal 3"
+    assert (await run("replay", "--from", "2025-01-01", "--to", "2025-01-02")).out == "0 of 0 events applied\n"
+    assert (await run("replay", "--from", "2025-01-01")).out == "2 of 2 events applied\n"
+    assert await judge.value("SELECT count(*) FROM pipedrive_raw.deals") == 2
+    outcomes = await asyncio.gather(
+        run("replay"), run("replay", "--from", "soon"), run("replay", "--from", "2025-01-01", "--id", "3"),
+        run("replay", "--from", "2025-01-01", "--entity", "spaceship"),
+    )  # fmt: skip
+    assert [ran.code for ran in outcomes] == [USAGE] * 4
+
+
+async def test_a_paused_company_is_resumed_with_what_came_meanwhile(on_spool: Installation, judge: Judge) -> None:
+    await on_spool.running()
+    run = on_spool.run
+    assert (await run("companies", "pause", str(COMPANY))).code == FAILED, "it is not known yet"
+    async with posting(on_spool) as poster:
+        assert await poster.post(COMPANY, deal(1)) == 200
+        await judge.holds(events=1)
+        assert (await run("companies", "pause", str(COMPANY))).code == DONE
+        assert await poster.post(COMPANY, deal(2)) == 200
+        await judge.holds(events=2)
+    assert await judge.value("SELECT count(*) FROM pipedrive_raw.deals") == 1
+    (told,) = (await run("status", "--json")).json["companies"]
+    assert (told["state"], told["kept"]) == ("paused", 1)
+    assert (await run("replay", "--from", "2025-01-01", "--company", str(COMPANY))).code == FAILED, "it is paused"
+    resumed = await run("companies", "resume", str(COMPANY))
+    assert (resumed.code, "1 of 1 events applied" in resumed.out) == (DONE, True), resumed.err
+    assert await judge.value("SELECT count(*) FROM pipedrive_raw.deals") == 2
+    assert (await run("companies", "resume", str(COMPANY))).out.endswith("0 of 0 events applied\n")
+
+
+async def test_a_schema_of_another_release_is_named_as_such(with_letters: Installation, judge: Judge) -> None:
+    await judge.value("ALTER TABLE pipemirror.dead_letters DROP COLUMN code CASCADE")
+    ran = await with_letters.run("dead-letters", "list")
+    assert ran.code == USAGE
+    assert "another release" in ran.err
+    assert "pipemirror migrate" in ran.err
+
+
+async def test_the_version_is_told(on_spool: Installation) -> None:
+    ran = await on_spool.run("--version")
+    assert ran.code == DONE
+    assert ran.out.startswith("pipemirror 0.")

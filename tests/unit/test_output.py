@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cli.operate import show
+from cli.output import show
 
 
 def test_text_that_looks_like_markup_is_only_text(capsys: pytest.CaptureFixture[str]) -> None:

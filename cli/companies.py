@@ -1,0 +1,73 @@
+"""`pipemirror companies`: who is mirrored; pause, resume, purge."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from cli import replaying
+from cli.command import Json, operate, operate_long, pool
+from cli.output import show
+from store import companies as store
+from store.companies import ACTIVE, PAUSED, PURGED
+from store.database import Pool
+from store.replays import Wanted
+
+app = typer.Typer(help="Who is mirrored.", no_args_is_help=True)
+
+CompanyId = Annotated[int, typer.Argument(metavar="ID", help="Id of the company.", min=1)]
+
+
+@app.command("list")
+def list_companies(as_json: Json = False) -> None:
+    """Companies with their schemas and states."""
+    operate(_list, as_json=as_json)
+
+
+@app.command()
+def pause(company_id: CompanyId) -> None:
+    """Write nothing more to its tables; its events are kept in the journal, for JOURNAL_DAYS."""
+    operate(_pause, company_id)
+
+
+@app.command()
+def resume(company_id: CompanyId) -> None:
+    """Go on, and apply what was kept meanwhile; run it again if it was interrupted."""
+    operate_long(_resume, company_id)
+
+
+async def _list(dsn: str, *, as_json: bool) -> bool:
+    async with pool(dsn) as found, found.acquire() as connection:
+        known = await store.all_companies(connection)
+    rows = [{"id": company.id, "slug": company.slug, "state": company.state} for company in known]
+    if rows or as_json:
+        show(rows, as_json=as_json)
+    else:
+        typer.echo("no companies yet: the first authentic webhook of a company makes it known")
+    return True
+
+
+async def _pause(dsn: str, company_id: int) -> bool:
+    async with pool(dsn) as found:
+        if not await _set(found, company_id, PAUSED):
+            return False
+    typer.echo(f"company {company_id} is paused: its events are kept until `companies resume {company_id}`")
+    return True
+
+
+async def _resume(dsn: str, company_id: int, *, stop: asyncio.Event) -> bool:
+    async with pool(dsn) as found:
+        if not await _set(found, company_id, ACTIVE):
+            return False
+        typer.echo(f"company {company_id} is active; applying what was kept")
+        return await replaying.run(found, Wanted(company_id=company_id, kept_only=True), stop)
+
+
+async def _set(found: Pool, company_id: int, state: str) -> bool:
+    """Whether the company may be, and now is, in that state."""
+    async with found.acquire() as connection:
+        before = await store.change_state(connection, company_id, state)
+    if before is None or before == PURGED:
+        typer.echo(f"company {company_id} is {'purged' if before else 'not known'}", err=True)
+        return False
+    return True

@@ -1,0 +1,36 @@
+"""Moments as people type them: `2026-03-04`, `2026-03-04T12:30`, `2026-03-04T12:30+02:00`; or `90m`, `6h`, `2d` ago."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+_AGO = re.compile(r"(\d{1,6})([mhd])", re.ASCII)
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+EXACT = "a date or time such as 2026-03-04 or 2026-03-04T12:30, UTC unless it says otherwise"
+
+
+def exact_moment(text: str) -> datetime:
+    """Raise typer.BadParameter for anything else."""
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise typer.BadParameter(f"expected {EXACT}") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def moment(text: str) -> datetime:
+    """Likewise, or how long ago."""
+    if ago := _AGO.fullmatch(text.strip()):
+        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    try:
+        return exact_moment(text)
+    except typer.BadParameter:
+        raise typer.BadParameter(f"expected {EXACT}; or 90m, 6h, 2d for so long ago") from None
+
+
+Since = Annotated[
+    datetime | None, typer.Option("--since", parser=moment, metavar="TIME", help="Received then or later.")
+]
+Until = Annotated[datetime | None, typer.Option("--until", parser=moment, metavar="TIME", help="Received before then.")]

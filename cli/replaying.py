@@ -1,0 +1,72 @@
+"""`pipemirror replay`: apply again what the journal holds. Also the second half of `companies resume`."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from cli.command import operate_long, pool
+from cli.moments import EXACT, exact_moment
+from cli.progress import progress
+from schema.entities import BY_NAME
+from schema.errors import Misconfigured, NotNow
+from store.database import Pool
+from store.replays import Replay, Wanted
+from worker import replay as journal_replay
+
+GO_ON = "the same command goes on where this one ended"
+
+Company = Annotated[int | None, typer.Option("--company", metavar="ID", help="Of this company alone.", min=1)]
+
+
+def replay(
+    since: Annotated[
+        datetime, typer.Option("--from", parser=exact_moment, metavar="TIME", help=f"From then on: {EXACT}.")
+    ],
+    until: Annotated[
+        datetime | None, typer.Option("--to", parser=exact_moment, metavar="TIME", help="Before then; default: now.")
+    ] = None,
+    company: Company = None,
+    entity: Annotated[str | None, typer.Option(metavar="NAME", help="Of this entity alone, such as deal.")] = None,
+    record: Annotated[str | None, typer.Option("--id", metavar="ID", help="Of this record alone.")] = None,
+) -> None:
+    """Apply again what the journal holds; harmless to what is there, and to workers beside it."""
+    if entity is not None and entity not in BY_NAME:
+        raise Misconfigured(f"--entity {entity!r} is not valid: expected one of {', '.join(sorted(BY_NAME))}")
+    if record is not None and entity is None:
+        raise Misconfigured("--id needs --entity: ids of different entities are the same numbers")
+    wanted = Wanted(company, entity, record, since, until)
+    operate_long(_replay, wanted)
+
+
+async def _replay(dsn: str, wanted: Wanted, *, stop: asyncio.Event) -> bool:
+    async with pool(dsn) as found:
+        return await run(found, wanted, stop)
+
+
+async def run(found: Pool, wanted: Wanted, stop: asyncio.Event) -> bool:
+    """Replay with progress until it is done or `stop` is set; whether every event could be applied."""
+    state = await journal_replay.begin(found, wanted, datetime.now(UTC))
+    if state.done:
+        typer.echo(f"going on after {state.done:,} of {state.total:,} events", err=True)
+    try:
+        with progress("replaying", state.total, done=state.done) as advance:
+            async for state in journal_replay.run(found, wanted, state):  # noqa: B020 - each state follows
+                advance(state.done)
+                if stop.is_set():
+                    break
+    except NotNow as problem:
+        raise type(problem)(f"{problem.reason}\n{_so_far(state)}; {GO_ON}") from problem
+    typer.echo(_so_far(state) if state.finished else f"stopped: {_so_far(state)}; {GO_ON}")
+    return state.finished and not state.refused and not (wanted.company_id and state.left_out)
+
+
+def _so_far(state: Replay) -> str:
+    parts = [f"{state.applied:,} of {state.total:,} events applied"]
+    if state.passed:
+        parts.append(f"{state.passed:,} without a table")
+    if state.refused:
+        parts.append(f"{state.refused:,} refused by the database: see the log above")
+    parts += [f"company {company} left out, it is {its}" for company, its in state.left_out.items()]
+    return ", ".join(parts)

@@ -1,0 +1,110 @@
+"""`pipemirror status`: how the mirror is doing, on one screen."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import typer
+
+from cli import roles
+from cli.command import Json, operate, pool
+from cli.output import show, table
+from runtime.settings import Settings, load
+from schema.errors import NotNow
+from store import status as status_store
+
+_PERCENTILES = ("p50", "p95", "p99")
+
+
+def status(as_json: Json = False) -> None:
+    """Per company and entity: rows, freshness, lag of the last hour; backlog, dead letters, unfinished work."""
+    operate(_status, load(), as_json=as_json)
+
+
+async def _status(dsn: str, settings: Settings, *, as_json: bool) -> bool:
+    async with pool(dsn) as found, found.acquire() as connection:
+        told = await status_store.status(connection, datetime.now(UTC))
+    told |= await _backlog(settings)
+    if as_json:
+        show(told, as_json=True)
+    else:
+        _print(told)
+    return True
+
+
+async def _backlog(settings: Settings) -> dict[str, Any]:
+    """Messages that wait. A broker that is gone is part of the status, not its end."""
+    try:
+        return {"backlog": await roles.backlog(settings), "backlog_problem": None}
+    except NotNow as problem:
+        return {"backlog": None, "backlog_problem": f"{problem.code}: {problem.reason}"}
+
+
+def _print(told: Mapping[str, Any]) -> None:
+    if not told["companies"]:
+        typer.echo("no companies yet: the first authentic webhook of a company makes it known")
+    for company in told["companies"]:
+        _print_company(company)
+    for line in _below(told):
+        typer.echo(line)
+
+
+def _print_company(company: Mapping[str, Any]) -> None:
+    silence = company["silence_seconds"]
+    heard = "" if silence is None else f", last written {age(silence)} ago"
+    typer.echo(f"company {company['id']} ({company['slug']}, {company['state']}{heard})")
+    table([_line(entity) for entity in company["entities"]], indent=2)
+    if company["kept"]:
+        typer.echo(f"  kept in the journal, in no table: {company['kept']:,} events")
+    if company["dead_letters"]:
+        typer.echo(f"  dead letters: {_numbers(company['dead_letters'])}")
+
+
+def _line(entity: Mapping[str, Any]) -> dict[str, Any]:
+    rows = f"{'~' if entity['rows_estimated'] else ''}{entity['rows']:,}"
+    return {
+        "entity": entity["entity"],
+        "rows": rows,
+        "events/1h": entity["events_1h"],
+        "last event": entity["last_event"],
+        "last applied": entity["last_applied"],
+        "event to row p50/p95/p99": _spread(entity, "event_to_row"),
+        "ack to commit p50/p95/p99": _spread(entity, "ack_to_commit"),
+    }
+
+
+def _below(told: Mapping[str, Any]) -> Iterator[str]:
+    if told["backlog"] is None:
+        yield f"backlog: unknown, {told['backlog_problem']}"
+    else:
+        waiting = {queue: number for queue, number in told["backlog"].items() if number}
+        yield f"backlog: {_numbers(waiting, ' messages') or 'none'}"
+    yield f"dead letters: {_numbers(told['dead_letters']) or 'none'}"
+    for replay in told["unfinished_replays"]:
+        asked = {name: value for name, value in replay["wanted"].items() if value}
+        yield f"unfinished replay of {asked}: {replay['done']:,} of {replay['total']:,}; repeat its command to go on"
+    for purge in told["unfinished_purges"]:
+        yield f"purge of company {purge['company_id']} is not final: repeat `companies purge {purge['company_id']}`"
+
+
+def _numbers(found: Mapping[str, int], unit: str = "") -> str:
+    return ", ".join(f"{name} {number:,}{unit}" for name, number in found.items())
+
+
+def _spread(entity: Mapping[str, Any], kind: str) -> str:
+    found: Sequence[float | None] = [entity[f"{kind}_{percentile}_seconds"] for percentile in _PERCENTILES]
+    return " / ".join("-" if seconds is None else seconds_text(seconds) for seconds in found)
+
+
+def seconds_text(seconds: float) -> str:
+    """Short: 12 ms, 3.4 s, 2 min, 5 h, 3 d."""
+    if abs(seconds) < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 100 else age(seconds)  # noqa: PLR2004
+
+
+def age(seconds: float) -> str:
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
