@@ -4,7 +4,6 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +15,7 @@ from cli.doctor import examine
 from cli.output import show
 from cli.sandbox_alone import run_sandbox
 from runtime import logs
+from runtime.release import RELEASE
 from runtime.settings import Settings, load, signing_secrets
 from runtime.shutdown import stop_requested
 from runtime.watchdog import watched_loop
@@ -59,7 +59,7 @@ def main() -> None:
 
 def _tell_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"pipemirror {version('pipemirror')}")
+        typer.echo(f"pipemirror {RELEASE}")
         raise typer.Exit
 
 
