@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 COMPILE := UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --custom-compile-command 'make lock' $(ARGS)
 
-.PHONY: help venv demo test test-fast chaos bench check format docs lock clean
+.PHONY: help venv demo test test-fast chaos bench profile check format docs lock clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | \
@@ -32,6 +32,9 @@ chaos: $(INSTALLED) ## every fault there is a scenario for, a dozen minutes; wri
 
 bench: $(INSTALLED) ## measure, side by side with bare ways; ARGS='receiver drain --quick' names what (bench/README.md)
 	$(BIN)/python -m bench $(ARGS)
+
+profile: $(INSTALLED) ## where the time of receiver and worker goes; as root, or where ptrace is allowed; ARGS='worker'
+	$(BIN)/python -m bench.profile $(ARGS)
 
 check: $(INSTALLED) ## lint, formatting, types, the walls between the rooms, generated pages
 	$(BIN)/ruff check .

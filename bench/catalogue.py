@@ -3,7 +3,7 @@
 from typing import Final
 
 from bench.benchmark import Benchmark
-from bench.parts import drain, receiver
+from bench.parts import drain, growth, latency, memory, pipeline, receiver, spool
 
 BENCHMARKS: Final = (
     Benchmark(
@@ -34,6 +34,43 @@ BENCHMARKS: Final = (
         "Worker, one event a message",
         "The same with a queue of single events; the bare consumer takes the same messages and acknowledges them.",
         drain.measure_ones,
+    ),
+    Benchmark(
+        "pipeline",
+        "Whole pipeline",
+        "Load generator (64 connections, closed loop), receiver, queue, worker and Postgres share all cores.",
+        pipeline.measure,
+    ),
+    Benchmark(
+        "latency",
+        "POST to row",
+        "Requests are due at a fixed rate. Latency counts from when a request was due until a second connection to "
+        "Postgres, which looks every 2 ms, finds the event's row committed; RabbitMQ in between, all cores shared.",
+        latency.measure,
+    ),
+    Benchmark(
+        "spool",
+        "Spool",
+        "Messages of one event of 2,048 bytes, each awaited until it is on disk. No HTTP.",
+        spool.measure,
+    ),
+    Benchmark(
+        "memory",
+        "Memory",
+        "Resident memory of both processes, read 120 times over the whole time of load.",
+        memory.measure,
+    ),
+    Benchmark(
+        "companies",
+        "Growth: companies",
+        "The worker's rate where the same records belong to one company, or to many. One worker, one lane.",
+        growth.measure_companies,
+    ),
+    Benchmark(
+        "rows",
+        "Growth: rows",
+        "The worker's rate where it changes random deals of a table of so many. After a VACUUM and a CHECKPOINT.",
+        growth.measure_rows,
     ),
 )
 

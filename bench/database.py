@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -17,11 +17,25 @@ from bench.ground import Ground, authorized, process_of
 from bench.load import Order
 from bench.processes import cpu_seconds, family
 from bench.workload import Story, company_ids
+from schema.ddl import raw_schema
+from store.companies import FIRST_SLUG
 from store.database import Pool, create_pool
 
 _LOOK_EVERY: Final = 0.5
 _SLOWEST: Final = 200.0
 """Events/s. A worker slower than that is given up."""
+
+_FILLED_AT_ONCE: Final = 500_000
+_FILL: Final = """
+WITH known AS (SELECT row_number() OVER () - 1 AS number, * FROM {name} WHERE id < {first})
+INSERT INTO {name} (id, {columns})
+SELECT wanted, {columns} FROM generate_series({low}, {high}) AS wanted
+JOIN known ON known.number = wanted % (SELECT count(*) FROM known)
+"""
+_SHAPE: Final = """
+SELECT array_agg(attname::text ORDER BY attnum) AS columns FROM pg_attribute
+WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped
+"""
 
 _TRANSACTIONS: Final = """
 SELECT count(*) AS events, min(applied_at) AS began
@@ -48,7 +62,11 @@ async def prepared(ground: Ground, story: Story, companies: int) -> str:
         receiver, worker = await asyncio.gather(installation.receiver(), installation.worker())
         bodies = ground.save(f"announced-{companies}", story.announced)
         number = len(story.announced)
-        await ground.load(Order(receiver.port, authorized(company_ids(companies)), bodies, requests=number))
+        # Numbers far from those of what happens later, and divisible: they begin with the first template.
+        order = Order(
+            receiver.port, authorized(company_ids(companies)), bodies, first=number * 1_000_000, requests=number
+        )
+        await ground.load(order)
         await _until_journaled(dsn, number, worker)
         await receiver.terminate()
         await worker.terminate()
@@ -68,9 +86,32 @@ async def fresh(ground: Ground, template: str) -> AsyncIterator[str]:
         await asyncio.to_thread(server.drop_database, dsn)
 
 
+@asynccontextmanager
+async def dropped(ground: Ground, name: str) -> AsyncIterator[str]:
+    """The DSN of a database there is; dropped at the end."""
+    server = await ground.postgres()
+    dsn = server.dsn_of(name)
+    try:
+        yield dsn
+    finally:
+        await asyncio.to_thread(server.drop_database, dsn)
+
+
+async def fill_up(ground: Ground, dsn: str, table: str, rows: int) -> None:
+    """Let the first company's table have rows of all ids up to `rows`: copies of those a worker wrote."""
+    name = f'"{raw_schema(FIRST_SLUG)}"."{table}"'
+    found = await read_one(dsn, _SHAPE, name)
+    columns = ", ".join(f'"{column}"' for column in found["columns"] if column != "id")
+    first: int = (await read_one(dsn, f"SELECT max(id) + 1 AS id FROM {name}"))["id"]
+    for low in range(first, rows + 1, _FILLED_AT_ONCE):
+        high = min(rows, low + _FILLED_AT_ONCE - 1)
+        await administer(ground, dsn, _FILL.format(name=name, columns=columns, first=first, low=low, high=high))
+    await administer(ground, dsn, "VACUUM (ANALYZE)")
+
+
 async def drained(ground: Ground, dsn: str, start: Callable[[], Awaitable[Role]], expected: int) -> Drained:
     """Start a worker, wait until it has journaled `expected` more events, and say how fast that went."""
-    before = await _journaled(dsn)
+    before: int = (await read_one(dsn, "SELECT count(*) AS events FROM pipemirror.events"))["events"]
     began = datetime.now(UTC)
     worker = await start()
     readings = await _until_journaled(dsn, before + expected, worker, ground.postgres_pid)
@@ -81,6 +122,22 @@ async def drained(ground: Ground, dsn: str, start: Callable[[], Awaitable[Role]]
     # From the first transaction's claim to the last one's: as many whole transactions as lie between.
     rate = sum(row["events"] for row in rows[:-1]) / elapsed
     return Drained(rate, len(rows), *_cpu(readings))
+
+
+async def journaled_by(dsn: str, expected: int, worker: Role) -> None:
+    """Wait until the journal has so many events. Raise RuntimeError when it does not come to that."""
+    await _until_journaled(dsn, expected, worker)
+
+
+async def read_one(dsn: str, query: str, *arguments: Any) -> asyncpg.Record:
+    """The one row of a query."""
+    pool = await create_pool(dsn, size=1, application="bench")
+    try:
+        row = await pool.fetchrow(query, *arguments)
+    finally:
+        await pool.close()
+    assert row is not None, query
+    return row
 
 
 def name_of(dsn: str) -> str:
@@ -125,13 +182,6 @@ async def _read(pool: Pool, process: psutil.Process, postgres: int) -> _Reading:
     events: int = await pool.fetchval("SELECT count(*) FROM pipemirror.events")
     used = sum(map(cpu_seconds, family(psutil.Process(postgres)))) if postgres else 0.0
     return _Reading(events, cpu_seconds(process), used)
-
-
-async def _journaled(dsn: str) -> int:
-    pool = await create_pool(dsn, size=1, application="bench")
-    found: int = await pool.fetchval("SELECT count(*) FROM pipemirror.events")
-    await pool.close()
-    return found
 
 
 def _cpu(readings: list[_Reading]) -> tuple[float, float]:

@@ -121,7 +121,7 @@ class Load:
         clock = time.perf_counter
         began = clock()
         warm, end = began + order.warm_up, began + order.seconds if order.seconds else float("inf")
-        sent_at = {number: self._send(number, requests, clock) for number in self._sockets}
+        sent_at = {number: at for number in self._sockets if (at := self._send(number, requests, clock))}
         sent, open_ = len(sent_at), len(sent_at)
         while open_:
             for number in self._answers():

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 from zlib import crc32
 
@@ -25,6 +25,8 @@ SEED: Final = 20_261_122
 FIRST_COMPANY: Final = 7_000_001
 _SILENT: Final = frozenset({"user", "activity_type"})
 """Told without an id of their own, or not in v2."""
+_ID, _TIME = "[the event's id]", "[the event's time]"
+"""Marks where a body is cut. JSON writes them as they are, and no made-up record says them."""
 _HEADER: Final = struct.Struct(">QIII")
 
 
@@ -99,12 +101,35 @@ def company_ids(companies: int) -> range:
 def _template(made: Company, event: Event, companies: int) -> Template:
     company_id = FIRST_COMPANY + crc32(f"{event.entity} {event.id}".encode()) % companies
     body = v2_body(made.account, event, 1)
-    gap_id, gap_time = "\0id\0", "\0time\0"
-    body["meta"] |= {"company_id": str(company_id), "id": gap_id, "timestamp": gap_time}
-    text = orjson.dumps(body)
-    before, _, rest = text.partition(orjson.dumps(gap_id)[1:-1])
-    between, _, after = rest.partition(orjson.dumps(gap_time)[1:-1])
+    body["meta"] |= {"company_id": str(company_id), "id": _ID, "timestamp": _TIME}
+    return _cut(company_id, body)
+
+
+def _cut(company_id: int, body: dict[str, Any]) -> Template:
+    """The body, which has marks where the gaps are to be."""
+    before, _, rest = orjson.dumps(body).partition(_ID.encode())
+    between, _, after = rest.partition(_TIME.encode())
     return Template(company_id, before, between, after)
+
+
+def _marked(template: Template) -> bytes:
+    return b"".join((template.before, _ID.encode(), template.between, _TIME.encode(), template.after))
+
+
+def scattered(deals: Sequence[Template], ids: int, number: int, company_id: int) -> list[Template]:
+    """Changes as those of `deals`, each of a random deal with an id from 1 to `ids`; always the same."""
+    rng = random.Random(SEED)  # noqa: S311 - no secret
+    changes = [
+        found for found in (orjson.loads(_marked(deal)) for deal in deals) if found["meta"]["action"] == "change"
+    ]
+    templates = []
+    for at in range(number):
+        body = changes[at % len(changes)]
+        record_id = rng.randint(1, ids)
+        body["data"]["id"] = record_id
+        body["meta"]["entity_id"] = str(record_id)
+        templates.append(_cut(company_id, body))
+    return templates
 
 
 def mean_size(templates: Sequence[Template]) -> float:

@@ -88,16 +88,33 @@ async def drain(
     ground: Ground, template: str, bodies: str, number: int, *, broker: bool, companies: range = _COMPANIES
 ) -> Samples:
     """Fill the queue through a receiver, then let a worker empty it into a copy of `template`."""
-    async with fresh(ground, template) as dsn, ground.installed(dsn, broker=broker) as installation:
-        bundle = await fill(ground, installation, bodies, number, companies)
+    async with fresh(ground, template) as dsn:
+        return await drain_into(ground, dsn, bodies, number, broker=broker, companies=companies)
+
+
+async def drain_into(
+    ground: Ground,
+    dsn: str,
+    bodies: str,
+    number: int,
+    *,
+    first: int = 0,
+    broker: bool = True,
+    companies: range = _COMPANIES,
+) -> Samples:
+    """The same into a database that is kept; `first` is the number of the first event."""
+    async with ground.installed(dsn, broker=broker) as installation:
+        bundle = await fill(ground, installation, bodies, number, companies, first=first)
         return {**await _emptied(ground, installation, number), "bundle": bundle}
 
 
-async def fill(ground: Ground, installation: Installation, bodies: str, number: int, companies: range) -> float:
+async def fill(
+    ground: Ground, installation: Installation, bodies: str, number: int, companies: range, *, first: int = 0
+) -> float:
     """Events per bundle. 64 connections; the receiver is gone afterwards."""
     ground.place(measured=None)
     receiver = await installation.receiver()
-    await ground.load(Order(receiver.port, authorized(companies), bodies, requests=number))
+    await ground.load(Order(receiver.port, authorized(companies), bodies, first=first, requests=number))
     bundle = await asyncio.to_thread(bundle_events, receiver.port)
     await receiver.terminate()
     return bundle
