@@ -1,7 +1,7 @@
 """Composition: which parts make a receiver, which make a worker, from the settings."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,18 +16,21 @@ from receiver.ways import Ways
 from receiver.webhook import Webhook
 from runtime import amqp, spool
 from runtime.amqp import AmqpPublisher, AmqpSubscription
+from runtime.backoff import Seldom
 from runtime.health import Check, Condition
 from runtime.metrics import Metrics
 from runtime.settings import Settings, signing_secrets
 from runtime.spool import SpoolSubscription, SpoolWriter
+from runtime.spool.room import Room
 from runtime.transport import Subscription
 from schema import topology
-from schema.errors import Misconfigured, Problem, Starting
+from schema.errors import LanesBeyond, Misconfigured, Problem, Starting
 from schema.topology import Queue
 from worker import app as worker
 
 T = TypeVar("T")
 _log = structlog.stdlib.get_logger(__name__)
+_seldom = Seldom()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ async def receiving(
         await broker.start()
         ways = Ways(broker, refuge, metrics=metrics, probe=broker.probe)
     outlet = Outlet(ways, lanes=settings.lanes, metrics=metrics)
-    process.checks.append(outlet.conditions)
+    process.checks.extend((outlet.conditions, Room(process.spool, metrics).conditions))
     webhook = Webhook(outlet.put, secrets, max_body_bytes=settings.max_body_bytes, metrics=metrics)
     door = Door(webhook, process.checks, metrics)
     wanted = settings.receiver_port if port is None else port
@@ -94,7 +97,9 @@ async def subscribed(process: Process) -> AsyncIterator[Subscription]:
         subscription = SpoolSubscription(process.spool, on_problem=_report)
     else:
         url = settings.amqp_url.get_secret_value()
-        subscription = AmqpSubscription(url, await _queues(url, settings.lanes), on_problem=_report)
+        queues = await _queues(url, settings.lanes)
+        subscription = AmqpSubscription(url, queues, on_problem=_report)
+        process.checks.append(_lanes_beyond(settings.lanes, queues))
         broker = subscription
         process.checks.append(lambda: _broker_conditions(broker))
     await subscription.start()
@@ -208,8 +213,15 @@ async def _queues(url: str, lanes: int) -> tuple[Queue, ...]:
     """What a worker consumes: also lanes beyond LANES that a receiver with another setting has made and filled."""
     beyond = await amqp.declared(url, [topology.lane_queue(lane) for lane in range(lanes, topology.MOST_LANES)])
     if beyond:
-        _log.warning("lanes_beyond_setting", lanes=lanes, consumed_too=[queue.name for queue in beyond])
+        _log.warning("lanes_beyond", lanes=lanes, consumed_too=[queue.name for queue in beyond])
     return (*topology.queues(lanes), *beyond)
+
+
+def _lanes_beyond(lanes: int, queues: Sequence[Queue]) -> Check:
+    beyond = len(queues) - len(topology.queues(lanes))
+    reason = f"{beyond} lanes beyond LANES={lanes} were filled by a process with another setting; consumed too"
+    conditions = (Condition(LanesBeyond.code, reason, blocking=False),) if beyond else ()
+    return lambda: conditions
 
 
 def _starting(process: Process) -> Callable[[], None]:
@@ -229,4 +241,6 @@ def _broker_conditions(subscription: AmqpSubscription) -> tuple[Condition, ...]:
 
 
 def _report(problem: Problem) -> None:
-    _log.warning("problem", code=problem.code, reason=problem.reason)
+    """The same one once a minute: what connects tries many times a minute, and more than one part of a process does."""
+    if _seldom.due(f"{problem.code} {problem.reason}"):
+        _log.warning("problem", code=problem.code, reason=problem.reason)

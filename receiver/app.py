@@ -14,6 +14,7 @@ from aiohttp import hdrs, web
 from receiver.outlet import Outlet
 from receiver.webhook import Webhook
 from runtime.health import Check, answer
+from runtime.http import Listener, unnamed
 from runtime.metrics import Metrics
 from runtime.shutdown import stop_in_order
 
@@ -29,7 +30,7 @@ class Door:
         self._webhook = webhook
         # Kept as it is given: the other parts of a process add theirs after the door is made.
         self._checks = checks
-        self._metrics = metrics
+        self.metrics = metrics
         self._open = 0
         self._none_open = asyncio.Event()
         self._stopping = False
@@ -41,7 +42,7 @@ class Door:
             if request.method == hdrs.METH_POST and path.startswith(_WEBHOOKS):
                 response = await self._webhook.answer(request, path[len(_WEBHOOKS) :].removesuffix("/"))
             else:
-                response = self._answer(request.method, path)
+                response = unnamed(self._answer(request.method, path))
         finally:
             self._open -= 1
             if not self._open:
@@ -63,7 +64,7 @@ class Door:
             if method in _READ_METHODS:
                 return web.Response()
             return web.Response(status=405, headers={hdrs.ALLOW: "GET, HEAD, POST"})
-        response = answer(path, self._checks, self._metrics) if method in _READ_METHODS else None
+        response = answer(path, self._checks, self.metrics) if method in _READ_METHODS else None
         return web.Response(status=404) if response is None else response
 
 
@@ -99,7 +100,7 @@ async def serve(door: Door, outlet: Outlet, *, host: str, port: int, shared: boo
 
     Bodies stay compressed if they came so: inflating could fail, and content must never cause a refusal.
     """
-    server = web.Server(door, access_log=None, auto_decompress=False)
+    server = Listener(door, door.metrics, auto_decompress=False)
     runner = web.ServerRunner(server, shutdown_timeout=_CLOSE_SECONDS / 2)
     await runner.setup()
     site = web.TCPSite(runner, host, port, reuse_port=shared)

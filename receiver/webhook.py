@@ -11,6 +11,8 @@ import structlog
 from aiohttp import ClientPayloadError, hdrs, web
 
 from receiver.acknowledgement import Acknowledgement, may_be_prepared
+from receiver.budget import Budget
+from runtime.http import unnamed
 from runtime.measurements import ACK_SECONDS, BODY_BYTES, RECEIVED, REFUSED_LARGE, SECRET_USED
 from runtime.metrics import Metrics
 from schema.credentials import header, parse_company, verify
@@ -20,6 +22,7 @@ from schema.errors import NotNow
 _log = structlog.stdlib.get_logger(__name__)
 
 _COMPANIES_REMEMBERED: Final = 4096
+_READ_AT_ONCE: Final = 64 * 1024 * 1024
 _CURRENT: Final = "current"
 _DURABLE: Final = 200
 _WARNING_SECONDS: Final = 60.0
@@ -74,6 +77,7 @@ class Webhook:
         self._body_bytes = metrics.distribution(BODY_BYTES)
         self._clock = clock
         self._body_within = body_within
+        self._reading = Budget(max(_READ_AT_ONCE, max_body_bytes))
         self._refused = 0
         self._next_warning = 0.0
         self._sender = lru_cache(_COMPANIES_REMEMBERED)(self._derive_sender)
@@ -89,10 +93,10 @@ class Webhook:
             status = await self._receive(request, sender.company_id)
         if status != _DURABLE:
             self._metrics.count(RECEIVED, str(status))
-            return web.Response(status=status, headers=_HEADERS.get(status))
+            return unnamed(web.Response(status=status, headers=_HEADERS.get(status)))
         self._acknowledged.add()
         self._ack_seconds.observe(time.perf_counter() - started)
-        return self._acknowledgement if may_be_prepared(request) else web.Response()
+        return self._acknowledgement if may_be_prepared(request) else unnamed(web.Response())
 
     def _warn_of_refusals(self, sender: Sender | None) -> None:
         """Once a minute at most: anybody can be refused as often as they like."""
@@ -139,7 +143,8 @@ class Webhook:
             # Only now: a sender that asks first is spared the upload that would have been refused.
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         chunks, size = [], 0
-        async with asyncio.timeout(self._body_within):
+        most = self._max_body_bytes if request.content_length is None else request.content_length
+        async with asyncio.timeout(self._body_within), self._reading.room(most):
             while chunk := await request.content.readany():
                 chunks.append(chunk)
                 size += len(chunk)

@@ -1,6 +1,7 @@
-"""How long to wait before trying again: exponential, with jitter so that many processes do not come back at once."""
+"""How often to do something again: try, with growing waits; say, not more than once in a while."""
 
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -8,7 +9,10 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Waits in seconds: `first`, doubled with each attempt, at most `cap`; each cut by a random part of up to half."""
+    """Waits in seconds: `first`, doubled with each attempt, at most `cap`; each cut by a random part of up to half.
+
+    The jitter keeps many processes from coming back at once.
+    """
 
     first: float = 0.1
     cap: float = 10.0
@@ -22,3 +26,23 @@ class Backoff:
 
 RECONNECT: Final = Backoff()
 """For connections to our own services: 0.1 s up to 10 s."""
+
+
+class Seldom:
+    """What may happen any number of times shall be told, but not each time."""
+
+    def __init__(self, every: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
+        """`every` in seconds."""
+        self._every = every
+        self._clock = clock
+        self._next: dict[str, float] = {}
+
+    def due(self, what: str = "") -> bool:
+        """Whether `what` was not told for `every` seconds; then it counts as told."""
+        now = self._clock()
+        due = now >= self._next.get(what, now)
+        if due:
+            # What was told long ago is forgotten: there may be any number of different words.
+            self._next = {told: then for told, then in self._next.items() if then > now}
+            self._next[what] = now + self._every
+        return due

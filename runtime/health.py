@@ -8,9 +8,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import orjson
+import structlog
 from aiohttp import web
 
+from runtime.backoff import Seldom
 from runtime.metrics import CONTENT_TYPE, Metrics
+from schema.errors import CheckCrashed
+
+_log = structlog.stdlib.get_logger(__name__)
+_seldom = Seldom()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +38,19 @@ Check = Callable[[], Iterable[Condition]]
 
 def readiness(checks: Sequence[Check]) -> tuple[bool, bytes]:
     """Whether the process can do its work, and the JSON document that says why (not)."""
-    conditions = [condition for check in checks for condition in check()]
+    conditions = [condition for check in checks for condition in _asked(check)]
     ready = not any(condition.blocking for condition in conditions)
-    reasons = [{"code": condition.code, "reason": condition.reason} for condition in conditions]
-    return ready, orjson.dumps({"ready": ready, "reasons": reasons})
+    return ready, orjson.dumps({"ready": ready, "reasons": conditions})
+
+
+def _asked(check: Check) -> list[Condition]:
+    """A check that crashes must neither hide the others nor look like health."""
+    try:
+        return list(check())
+    except Exception as error:  # noqa: BLE001 - it is told as what it is
+        if _seldom.due(type(error).__name__):
+            _log.exception("check_crashed")
+        return [Condition(CheckCrashed.code, f"a check ended by {type(error).__name__}: see the log")]
 
 
 def answer(path: str, checks: Sequence[Check], metrics: Metrics) -> web.Response | None:

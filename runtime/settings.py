@@ -74,7 +74,9 @@ class Settings(BaseSettings):
         shown="not needed before tokens are stored",
     )
     public_url: str | None = _setting(
-        None, "The address Pipedrive reaches the receiver at", "an https URL, or http on a loopback address"
+        None,
+        "The address Pipedrive reaches the receiver at; `/webhooks/…` is added to it",
+        "an https URL (http on a loopback address) of host and port alone: no path, user, password or query",
     )
     max_body_bytes: int = _whole(
         8 * 1024 * 1024,
@@ -249,7 +251,8 @@ def _is_fernet_key(text: str) -> bool:
 
 def _https_or_loopback(text: str) -> bool:
     url = urlsplit(text)
-    if not url.hostname or url.query or url.fragment:
+    # The receiver answers at /webhooks/ only; a user would be told to Pipedrive instead of the company's own.
+    if not url.hostname or "@" in url.netloc or url.path.strip("/") or url.query or url.fragment:
         return False
     return url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.hostname))
 

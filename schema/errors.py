@@ -221,6 +221,13 @@ class StuckLoop(Problem):
     remedy = "It is restarted by its supervisor. Report the stack of the log: this is a bug, or a very slow disk."
 
 
+class CheckCrashed(Problem):
+    """A check of readiness ended by an error of its own, so nobody knows whether all is well."""
+
+    code = "check_crashed"
+    remedy = "Report the traceback of the log: this is a bug. Until then look at the metrics."
+
+
 class Misconfigured(Problem):
     """The settings cannot work; `reason` names each variable and what is expected."""
 

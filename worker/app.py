@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 
 from runtime.health import Check, Condition, answer
+from runtime.http import Listener, unnamed
 from runtime.measurements import BREAKER_OPEN
 from runtime.metrics import Metrics
 from runtime.spool import SpoolSubscription
@@ -166,10 +167,10 @@ async def serve_health(
     Raise OSError for a taken port that is `fixed`.
     """
 
-    async def handle(request: web.BaseRequest) -> web.Response:
-        return answer(request.path, checks, metrics) or web.Response(status=404)
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        return unnamed(answer(request.path, checks, metrics) or web.Response(status=404))
 
-    runner = web.ServerRunner(web.Server(handle, access_log=None))
+    runner = web.ServerRunner(Listener(handle, metrics))
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()

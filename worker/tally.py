@@ -1,10 +1,10 @@
 """What became of events, as metrics and as lines of the log."""
 
-import time
 from collections.abc import Iterable
 
 import structlog
 
+from runtime.backoff import Seldom
 from runtime.measurements import APPLY_SECONDS, BATCHES, DEAD_LETTERS, EVENTS, RETOLD
 from runtime.metrics import Metrics
 from store.dead_letters import DeadLetter
@@ -13,7 +13,6 @@ from worker.mirror import Applied
 
 _log = structlog.stdlib.get_logger(__name__)
 
-TOLD_EVERY = 60.0
 _LOOK = "pipemirror dead-letters list"
 
 
@@ -23,7 +22,7 @@ class Tally:
     def __init__(self, metrics: Metrics, lag: LagWatch) -> None:
         self._metrics = metrics
         self._lag = lag
-        self._next_told: dict[str, float] = {}
+        self._seldom = Seldom()
 
     def committed(self, applied: Applied, letters: Iterable[DeadLetter], seconds: float) -> None:
         """One transaction, and how long it took with all its attempts."""
@@ -51,8 +50,6 @@ class Tally:
 
     def _tell(self, letter: DeadLetter) -> None:
         """One line per code and minute: a flood of letters shall be seen, not logged."""
-        now = time.monotonic()
-        if now >= self._next_told.get(letter.code, 0.0):
-            self._next_told[letter.code] = now + TOLD_EVERY
+        if self._seldom.due(letter.code):
             # Without the reason, which may name a word of the body: that is for those who may read the database.
             _log.warning("dead_letter", code=letter.code, company_id=letter.company_id, look_with=_LOOK)

@@ -14,7 +14,6 @@ from typing import Any
 import aiohttp
 import pytest
 
-from receiver import webhook as webhook_module
 from receiver.app import Door, Receiver, serve
 from receiver.outlet import Outlet
 from receiver.ways import Timing, Ways
@@ -337,6 +336,33 @@ async def test_a_sender_that_leaves_while_its_event_is_published_changes_nothing
     assert sorted(running.gate.bodies) == [b"gone", b"stays"]
 
 
+async def test_bodies_that_are_sent_slowly_do_not_fill_the_memory_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is room for one of this size at a time; the next one stays in its socket until then."""
+    monkeypatch.setattr("receiver.webhook._READ_AT_ONCE", LIMIT)
+    gate = Gate()
+    _metrics, receiver = await start(gate)
+    first, slow = await asyncio.open_connection(HOST, receiver.port)
+    slow.write(head(LIMIT) + b"a")
+    await until(lambda: receiver.door._open == 1)
+    second, waiting = await asyncio.open_connection(HOST, receiver.port)
+    waiting.write(head(LIMIT - 1) + b"b")
+    await until(lambda: receiver.door._open == 2)
+    waiting.write(b"b" * (LIMIT - 2))
+    await waiting.drain()
+    async with aiohttp.ClientSession() as client, client.get(f"http://{HOST}:{receiver.port}/livez") as response:
+        assert response.status == 200
+    assert gate.confirmed == []
+
+    slow.write(b"a" * (LIMIT - 1))
+    async with asyncio.timeout(PATIENCE):
+        assert b"200 OK" in await first.readuntil(b"\r\n\r\n")
+        assert b"200 OK" in await second.readuntil(b"\r\n\r\n")
+    assert [len(body) for body in gate.bodies] == [LIMIT, LIMIT - 1]
+    slow.close()
+    waiting.close()
+    await receiver.stop(PATIENCE)
+
+
 async def test_a_sender_that_never_finishes_is_let_go() -> None:
     _metrics, receiver = await start(Gate(), body_within=0.05)
     try:
@@ -353,7 +379,7 @@ async def test_when_nothing_can_take_it_the_answer_is_503_and_readiness_says_why
         assert response.status == 503
         assert json.loads(await response.read()) == {
             "ready": False,
-            "reasons": [{"code": "queue_unavailable", "reason": "the disk is full"}],
+            "reasons": [{"code": "queue_unavailable", "reason": "the disk is full", "blocking": True}],
         }
     running.gate.failure = None
     async with running.post() as response:
