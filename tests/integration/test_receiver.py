@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from receiver import webhook as webhook_module
 from receiver.app import Door, Receiver, serve
 from receiver.outlet import Outlet
 from receiver.ways import Timing, Ways
@@ -338,7 +339,7 @@ async def test_a_sender_that_leaves_while_its_event_is_published_changes_nothing
 
 async def test_bodies_that_are_sent_slowly_do_not_fill_the_memory_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is room for one of this size at a time; the next one stays in its socket until then."""
-    monkeypatch.setattr("receiver.webhook._READ_AT_ONCE", LIMIT)
+    monkeypatch.setattr(webhook_module, "_READ_AT_ONCE", LIMIT)
     gate = Gate()
     _metrics, receiver = await start(gate)
     first, slow = await asyncio.open_connection(HOST, receiver.port)
