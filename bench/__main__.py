@@ -4,9 +4,9 @@ import argparse
 import asyncio
 import dataclasses
 import sys
-import time
+import traceback
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -15,10 +15,11 @@ from bench.catalogue import BENCHMARKS, chosen
 from bench.effort import FULL, QUICK, Effort
 from bench.figures import shown
 from bench.ground import EMBEDDED, Ground, ground
-from bench.machine import describe
-from bench.report import Part, document, markdown
+from bench.machine import circumstances, describe
+from bench.report import Part, document, markdown, parts_of
 
 _PAGE: Final = Path(__file__).parents[1] / "docs" / "bench.md"
+_KNOWN: Final = [(benchmark.name, benchmark.title, benchmark.about) for benchmark in BENCHMARKS]
 
 
 def main() -> None:
@@ -27,12 +28,8 @@ def main() -> None:
         benchmarks = chosen(arguments.names)
     except LookupError as problem:
         sys.exit(str(problem))
-    effort = QUICK if arguments.quick else FULL
-    if arguments.rounds:
-        effort = dataclasses.replace(effort, rounds=arguments.rounds, long_rounds=arguments.rounds)
-    if arguments.minutes:
-        effort = dataclasses.replace(effort, minutes=arguments.minutes)
-    asyncio.run(_run(benchmarks, effort, arguments))
+    parts = asyncio.run(_run(benchmarks, _effort(arguments), arguments))
+    sys.exit(any(part.failure for part in parts))
 
 
 def _arguments() -> argparse.Namespace:
@@ -42,33 +39,58 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="alternations instead of the usual number")
     parser.add_argument("--minutes", type=float, help="how long memory is watched")
     parser.add_argument("--postgres", default=EMBEDDED, help="major version; Debian's where it is not the embedded one")
-    parser.add_argument("--output", type=Path, help="the page to write, and its .json; docs/bench.md for a full run")
+    parser.add_argument(
+        "--write", action="store_true", help=f"into {_PAGE.name} and its .json, beside other parts there"
+    )
     return parser.parse_args()
 
 
-async def _run(benchmarks: list[Benchmark], effort: Effort, arguments: argparse.Namespace) -> None:
+def _effort(arguments: argparse.Namespace) -> Effort:
+    effort = QUICK if arguments.quick else FULL
+    if arguments.rounds:
+        effort = dataclasses.replace(effort, rounds=arguments.rounds, long_rounds=arguments.rounds)
+    if arguments.minutes:
+        effort = dataclasses.replace(effort, minutes=arguments.minutes)
+    return effort
+
+
+async def _run(benchmarks: list[Benchmark], effort: Effort, arguments: argparse.Namespace) -> list[Part]:
+    """What was measured. Each part is written as soon as it is there: all of them take an hour."""
+    parts: list[Part] = []
     async with ground(arguments.postgres) as services:
-        machine = describe(services.folder)
-        parts = [await _measured(benchmark, services, effort) for benchmark in benchmarks]
-        machine |= services.facts
-    quick = effort.rounds < FULL.rounds
-    page = markdown(parts, machine, quick=quick)
-    sys.stdout.write(page)
-    output = arguments.output or (_PAGE if len(benchmarks) == len(BENCHMARKS) and not quick else None)
-    if output is not None:
-        output.write_text(page, "utf-8")
-        data = orjson.dumps(document(parts, machine, quick=quick), option=orjson.OPT_INDENT_2)
-        output.with_suffix(".json").write_bytes(data + b"\n")
+        machine = await asyncio.to_thread(describe, services.folder)
+        for benchmark in benchmarks:
+            parts.append(await _measured(benchmark, services, effort))
+            if arguments.write or (benchmarks == list(BENCHMARKS) and not arguments.quick):
+                await asyncio.to_thread(_write, parts, machine | services.facts, quick=arguments.quick)
+        sys.stdout.write(markdown(parts, machine | services.facts, quick=arguments.quick))
+    return parts
 
 
 async def _measured(benchmark: Benchmark, services: Ground, effort: Effort) -> Part:
-    _say(f"{benchmark.name} ...")
-    began = time.monotonic()
-    figures = await benchmark.measure(services, effort)
-    seconds = time.monotonic() - began
+    """One that fails is told so, and the others go on."""
+    when = await asyncio.to_thread(circumstances)
+    _say(f"{benchmark.name}: {when}")
+    try:
+        figures = await benchmark.measure(services, effort)
+    except Exception as error:  # noqa: BLE001 - whatever it was, an hour of other figures is worth keeping
+        traceback.print_exc()
+        failure = f"{type(error).__name__}: {error}".partition("\n")[0]
+        return Part(benchmark.name, benchmark.title, benchmark.about, when, (), failure)
     for figure in figures:
         _say(f"  {figure.name}: {shown(figure.median)} {figure.unit} {figure.verdict}")
-    return Part(benchmark.name, benchmark.title, benchmark.about, figures, seconds)
+    return Part(benchmark.name, benchmark.title, benchmark.about, when, tuple(figures))
+
+
+def _write(parts: list[Part], machine: dict[str, str], *, quick: bool) -> None:
+    """Parts that were measured before, and not now, stay."""
+    data = _PAGE.with_suffix(".json")
+    found: dict[str, Any] = orjson.loads(data.read_bytes()) if data.exists() else {"parts": []}
+    told = document(parts, machine, quick=quick)
+    names = {part.name for part in parts}
+    told["parts"] += [part for part in found["parts"] if part["name"] not in names]
+    data.write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2) + b"\n")
+    _PAGE.write_text(markdown(parts_of(told, _KNOWN), machine, quick=quick), "utf-8")
 
 
 def _say(line: str) -> None:

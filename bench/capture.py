@@ -43,10 +43,14 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """Tables by a short name; `JOURNAL` and `HISTORY` are among them. Transactions in the order they were made."""
+    """Tables by a short name; `JOURNAL` and `HISTORY` are among them. Transactions in the order they were made.
+
+    contents  what `contents` said of the database when all was written
+    """
 
     tables: dict[str, Table]
-    transactions: list[Transaction]
+    transactions: list[Transaction] = field(default_factory=list)
+    contents: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @asynccontextmanager
@@ -59,11 +63,30 @@ async def capturing(dsn: str, slug: str) -> AsyncIterator[Captured]:
             await connection.execute(_FUNCTION)
             for short, table in tables.items():
                 await _record(connection, short, table)
-            captured = Captured(tables, [])
+            captured = Captured(tables)
             yield captured
             captured.transactions.extend(await _recorded(connection, tables))
     finally:
         await pool.close()
+
+
+async def contents(dsn: str, captured: Captured) -> dict[str, tuple[int, int]]:
+    """Table -> number of rows and a checksum of them: equal for equal rows, in whatever order they lie.
+
+    Not of the history: a worker that learns of something late tells a part of it again and deletes what it had told.
+    """
+    found = {}
+    pool = await create_pool(dsn, size=1, application="bench", command_timeout=300)
+    for short, table in captured.tables.items():
+        if short != HISTORY:
+            row = await pool.fetchrow(
+                "SELECT count(*) AS rows, coalesce(sum(hashtextextended(t::text, 0)), 0)::text AS checksum "
+                f"FROM {table.name} AS t"
+            )
+            assert row is not None
+            found[short] = (row["rows"], int(row["checksum"]))
+    await pool.close()
+    return found
 
 
 async def _tables(connection: Connection, slug: str) -> dict[str, Table]:
@@ -95,13 +118,13 @@ async def _recorded(connection: Connection, tables: dict[str, Table]) -> list[Tr
             found.setdefault(transaction, Transaction()).rows.setdefault(short, []).append(tuple(values))
     for transaction in found.values():
         for short, rows in transaction.rows.items():
-            if short not in {JOURNAL, HISTORY}:
+            if "id" in tables[short].columns:
                 transaction.rows[short] = _last_of_each(rows)
     # Ids of transactions rise, and the worker has one at a time.
     return [found[number] for number in sorted(found)]
 
 
 def _last_of_each(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """The key is the first column; keys ascending, so that nobody is slowed down by their order."""
+    """`id` is the first column; ids ascending, so that nobody is slowed down by their order."""
     last = {row[0]: row for row in rows}
     return [last[key] for key in sorted(last)]

@@ -15,7 +15,7 @@ from rig.processes import Role
 
 from bench.ground import Ground, authorized, process_of
 from bench.load import Order
-from bench.processes import cpu_seconds, family
+from bench.processes import cpu_seconds, family_seconds
 from bench.workload import Story, company_ids
 from schema.ddl import raw_schema
 from store.companies import FIRST_SLUG
@@ -51,6 +51,7 @@ class Drained:
     transactions: int
     worker_us: float
     postgres_us: float
+    total_us: float
 
 
 async def prepared(ground: Ground, story: Story, companies: int) -> str:
@@ -121,7 +122,8 @@ async def drained(ground: Ground, dsn: str, start: Callable[[], Awaitable[Role]]
     elapsed = (rows[-1]["began"] - rows[0]["began"]).total_seconds()
     # From the first transaction's claim to the last one's: as many whole transactions as lie between.
     rate = sum(row["events"] for row in rows[:-1]) / elapsed
-    return Drained(rate, len(rows), *_cpu(readings))
+    worker_us, postgres_us = _cpu(readings)
+    return Drained(rate, len(rows), worker_us, postgres_us, worker_us + postgres_us)
 
 
 async def journaled_by(dsn: str, expected: int, worker: Role) -> None:
@@ -180,7 +182,7 @@ async def _until_journaled(dsn: str, expected: int, worker: Role, postgres: int 
 
 async def _read(pool: Pool, process: psutil.Process, postgres: int) -> _Reading:
     events: int = await pool.fetchval("SELECT count(*) FROM pipemirror.events")
-    used = sum(map(cpu_seconds, family(psutil.Process(postgres)))) if postgres else 0.0
+    used = family_seconds(psutil.Process(postgres)) if postgres else 0.0
     return _Reading(events, cpu_seconds(process), used)
 
 

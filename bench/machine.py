@@ -3,7 +3,6 @@
 import os
 import platform
 import subprocess
-import sys
 import sysconfig
 import time
 from pathlib import Path
@@ -27,10 +26,13 @@ def describe(folder: Path) -> dict[str, str]:
         "Python": f"{platform.python_version()}, {build}, {platform.python_compiler()}",
         "fdatasync of 4 KiB": f"{sync_seconds(folder) * 1e6:.0f} µs (median of {_SYNCS})",
         "load average at the start": load,
-        "command": " ".join(sys.argv[1:]) or "all",
-        "commit": _commit(),
-        "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
     }
+
+
+def circumstances() -> str:
+    """Date, commit, and how busy others keep the machine. Blocks for a second."""
+    busy = psutil.cpu_percent(interval=1.0)
+    return f"{time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}, commit {_commit()}, CPUs {busy:.0f} % busy before"
 
 
 def sync_seconds(folder: Path) -> float:

@@ -37,6 +37,16 @@ def cpu_seconds(process: psutil.Process) -> float:
     return times.user + times.system
 
 
+def family_seconds(process: psutil.Process) -> float:
+    """The same of a process and its children, those that ended included; a grandchild that lives is not counted."""
+    times = process.cpu_times()
+    used = times.user + times.system + times.children_user + times.children_system
+    for child in process.children():
+        with suppress(psutil.NoSuchProcess):
+            used += cpu_seconds(child)
+    return used
+
+
 def family(process: psutil.Process) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
 

@@ -1,6 +1,7 @@
 """Figures as Markdown and as JSON. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Final, NamedTuple
 
 from bench.figures import Figure, Target, shown
@@ -9,13 +10,19 @@ _VERDICTS: Final = {"aim": "**aim**", "reached": "reached", "missed": "**missed*
 
 
 class Part(NamedTuple):
-    """What one benchmark measured, and how long that took."""
+    """What one benchmark measured.
+
+    about    how it was measured
+    when     date, commit, and how busy the machine was with other things before
+    failure  why there are no figures
+    """
 
     name: str
     title: str
     about: str
-    figures: Sequence[Figure]
-    seconds: float
+    when: str
+    figures: tuple[Figure, ...]
+    failure: str = ""
 
 
 def markdown(parts: Iterable[Part], machine: Mapping[str, str], *, quick: bool) -> str:
@@ -26,8 +33,12 @@ def markdown(parts: Iterable[Part], machine: Mapping[str, str], *, quick: bool) 
         lines += ["**A short run, made to see that the benchmarks work. These figures say nothing.**", ""]
     lines += [*_targets(parts), *_machine(machine)]
     for part in parts:
-        lines += [f"## {part.title}", "", part.about, "", *_table(part.figures), ""]
+        lines += [f"## {part.title}", "", part.about, "", f"`{part.name}`, {part.when}.", "", *_body(part), ""]
     return "\n".join(lines)
+
+
+def _body(part: Part) -> list[str]:
+    return [f"**It failed: {part.failure}**"] if part.failure else _table(part.figures)
 
 
 def _targets(parts: Sequence[Part]) -> list[str]:
@@ -74,22 +85,25 @@ def _bounds(target: Target | None) -> str:
 
 
 def document(parts: Iterable[Part], machine: Mapping[str, str], *, quick: bool) -> dict[str, Any]:
-    """Everything, with each single value."""
-    return {
-        "quick": quick,
-        "machine": dict(machine),
-        "parts": [
-            {
-                "name": part.name,
-                "seconds": round(part.seconds, 1),
-                "figures": [
-                    {
-                        "name": figure.name, "unit": figure.unit, "median": figure.median, "values": figure.values,
-                        "target": figure.target, "verdict": figure.verdict, "note": figure.note,
-                    }
-                    for figure in part.figures
-                ],
-            }
-            for part in parts
-        ],
-    }  # fmt: skip
+    """Everything, with each single value; `parts_of` reads it back."""
+    return {"quick": quick, "machine": dict(machine), "parts": [_told(part) for part in parts]}
+
+
+def _told(part: Part) -> dict[str, Any]:
+    figures = [{**asdict(figure), "median": figure.median, "verdict": figure.verdict} for figure in part.figures]
+    return {"name": part.name, "when": part.when, "failure": part.failure, "figures": figures}
+
+
+def parts_of(told: Mapping[str, Any], benchmarks: Iterable[tuple[str, str, str]]) -> list[Part]:
+    """The parts of a document, of those benchmarks (name, title, about) that there still are."""
+    by_name = {part["name"]: part for part in told["parts"]}
+    return [
+        Part(name, title, about, part["when"], tuple(map(_figure, part["figures"])), part["failure"])
+        for name, title, about in benchmarks
+        if (part := by_name.get(name)) is not None
+    ]
+
+
+def _figure(told: Mapping[str, Any]) -> Figure:
+    target = told["target"] and Target(**told["target"])
+    return Figure(told["name"], told["unit"], tuple(told["values"]), target, told["note"])

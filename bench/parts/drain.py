@@ -13,7 +13,7 @@ from rig.kept import free_ports
 from rig.processes import Installation, Role
 
 from bench import bare_sql
-from bench.capture import Captured, capturing
+from bench.capture import Captured, capturing, contents
 from bench.database import drained, fresh, prepared
 from bench.effort import Effort
 from bench.figures import Figure, Rounds, Samples, Target
@@ -56,6 +56,9 @@ async def measure(ground: Ground, effort: Effort) -> list[Figure]:
         rounds.ratio(f"{SPOOL} ÷ fastest bare way", "rate", SPOOL, best),
         rounds.figure(f"{SPOOL}: events/s", "/s", SPOOL, "rate"),
         *(rounds.figure(f"bare {way}: events/s", "/s", way, "rate") for way in bare_sql.WAYS),
+        rounds.ratio(f"fastest bare way ÷ {BROKER}, CPU per event", "total_us", best, BROKER, note="Postgres included"),
+        rounds.figure("fastest bare way: client's CPU per event", "µs", best, "client_us"),
+        rounds.figure("fastest bare way: Postgres' CPU per event", "µs", best, "postgres_us"),
         *(rounds.figure(f"{name}: worker's CPU per event", "µs", name, "worker_us") for name in (BROKER, SPOOL)),
         *(rounds.figure(f"{name}: Postgres' CPU per event", "µs", name, "postgres_us") for name in (BROKER, SPOOL)),
         *(rounds.figure(f"{name}: events per transaction", "", name, "batch") for name in (BROKER, SPOOL)),
@@ -140,6 +143,7 @@ async def _capture(ground: Ground, template: str, bodies: str, number: int) -> C
         async with capturing(dsn, FIRST_SLUG) as captured:
             await _emptied(ground, installation, number)
             await installation.close()
+        captured.contents.update(await contents(dsn, captured))
     return captured
 
 
@@ -151,10 +155,13 @@ async def _bare(ground: Ground, template: str, captured: Captured, way: str) -> 
         gc.collect()
         gc.freeze()  # the captured rows are many: no collection should walk through them
         try:
-            return asdict(await bare_sql.write(dsn, captured, way))
+            written = await bare_sql.write(dsn, captured, way, psutil.Process(ground.postgres_pid))
         finally:
             gc.unfreeze()
             ours.cpu_affinity(list(ground.cores.all))
+        if (became := await contents(dsn, captured)) != captured.contents:
+            raise RuntimeError(f"bare {way} left other rows than the worker: {became} for {captured.contents}")
+        return asdict(written)
 
 
 async def _consumed(ground: Ground, bodies: str, number: int) -> Samples:

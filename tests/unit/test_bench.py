@@ -7,7 +7,8 @@ import pytest
 
 from bench.catalogue import chosen
 from bench.figures import Figure, Rounds, Target, percentile, shown, slope
-from bench.report import Part, document, markdown
+from bench.profile import parse, table
+from bench.report import Part, document, markdown, parts_of
 from bench.workload import FIRST_COMPANY, Story, company_ids, event_id, read, story, write
 from schema.envelope import Envelope
 from schema.event import Event
@@ -20,7 +21,7 @@ def told() -> Story:
 
 
 def part(*figures: Figure) -> Part:
-    return Part("receiver", "Receiver", "How it was measured.", figures, 1.5)
+    return Part("receiver", "Receiver", "How it was measured.", "at noon", figures)
 
 
 def test_a_ratio_is_taken_round_by_round_so_that_a_slow_minute_hits_both_sides() -> None:
@@ -86,6 +87,17 @@ def test_a_short_run_says_that_it_says_nothing() -> None:
     assert "say nothing" in markdown([part()], {}, quick=True)
 
 
+def test_a_part_that_failed_says_why() -> None:
+    page = markdown([part()._replace(failure="RuntimeError: no broker")], {}, quick=False)
+    assert "**It failed: RuntimeError: no broker**" in page
+
+
+def test_what_was_measured_can_be_read_back_from_the_document() -> None:
+    measured = part(Figure("p99", "ms", (1.0, 3.0), Target(15, at_most=True), "a note"), Figure("rate", "/s", (9.0,)))
+    data = orjson.loads(orjson.dumps(document([measured], {}, quick=False)))
+    assert parts_of(data, [("gone", "Gone", ""), ("receiver", "Receiver", "How it was measured.")]) == [measured]
+
+
 def test_the_document_holds_every_single_value() -> None:
     data = orjson.loads(orjson.dumps(document([part(Figure("p50", "ms", (1.0, 3.0)))], {}, quick=False)))
     assert data["parts"][0]["figures"][0] | {"values": [1.0, 3.0], "median": 2.0} == data["parts"][0]["figures"][0]
@@ -126,3 +138,17 @@ def test_a_record_belongs_to_one_of_the_companies() -> None:
 def test_templates_survive_their_file(told: Story, tmp_path: Path) -> None:
     write(tmp_path / "bodies", told.happening)
     assert read(tmp_path / "bodies") == told.happening
+
+
+def test_a_profile_counts_each_function_once_a_look_and_leaves_out_waiting() -> None:
+    shares = parse(
+        [
+            "main (a.py:1);work (a.py:9);work (a.py:9) 6",
+            "main (a.py:1);encode (b.py:2) 2",
+            "main (a.py:1);EpollSelector.select (selectors.py:451) 99",
+        ]
+    )
+    assert shares.looks == 8
+    assert shares.alone == {"work (a.py:9)": 6, "encode (b.py:2)": 2}
+    assert shares.with_callees == {"main (a.py:1)": 8, "work (a.py:9)": 6, "encode (b.py:2)": 2}
+    assert "  75.0 %  work (a.py:9)" in table(shares, "worker", 5)
