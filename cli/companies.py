@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli import replaying
+from cli import purging, replaying
 from cli.command import Json, operate, operate_long, pool
 from cli.output import show
 from store import companies as store
@@ -34,6 +34,9 @@ def pause(company_id: CompanyId) -> None:
 def resume(company_id: CompanyId) -> None:
     """Go on, and apply what was kept meanwhile; run it again if it was interrupted."""
     operate_long(_resume, company_id)
+
+
+app.command()(purging.purge)
 
 
 async def _list(dsn: str, *, as_json: bool) -> bool:

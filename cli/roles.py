@@ -97,7 +97,7 @@ async def subscribed(process: Process) -> AsyncIterator[Subscription]:
         subscription = SpoolSubscription(process.spool, on_problem=_report)
     else:
         url = settings.amqp_url.get_secret_value()
-        queues = await _queues(url, settings.lanes)
+        queues = await consumed_queues(url, settings.lanes)
         subscription = AmqpSubscription(url, queues, on_problem=_report)
         process.checks.append(_lanes_beyond(settings.lanes, queues))
         broker = subscription
@@ -209,7 +209,7 @@ async def _listening(name: str, port: int, serving: Awaitable[T]) -> T:
         raise Misconfigured(f"{name}: expected a free port, {port} cannot be had ({error.strerror})") from error
 
 
-async def _queues(url: str, lanes: int) -> tuple[Queue, ...]:
+async def consumed_queues(url: str, lanes: int) -> tuple[Queue, ...]:
     """What a worker consumes: also lanes beyond LANES that a receiver with another setting has made and filled."""
     beyond = await amqp.declared(url, [topology.lane_queue(lane) for lane in range(lanes, topology.MOST_LANES)])
     if beyond:

@@ -80,6 +80,8 @@ def _below(told: Mapping[str, Any]) -> Iterator[str]:
         waiting = {queue: number for queue, number in told["backlog"].items() if number}
         yield f"backlog: {_numbers(waiting, ' messages') or 'none'}"
     yield f"dead letters: {_numbers(told['dead_letters']) or 'none'}"
+    if told["held"]:
+        yield f"held, see /readyz of a worker: {_numbers(told['held'], ' events')}"
     for replay in told["unfinished_replays"]:
         asked = {name: value for name, value in replay["wanted"].items() if value}
         yield f"unfinished replay of {asked}: {replay['done']:,} of {replay['total']:,}; repeat its command to go on"

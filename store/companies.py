@@ -89,6 +89,16 @@ async def completed(connection: Connection, company_id: int, catalogue: str) -> 
     await connection.execute("UPDATE pipemirror.companies SET catalogue = $2 WHERE id = $1", company_id, catalogue)
 
 
+async def purged(connection: Connection, company_id: int) -> None:
+    """The end of a locked company; its slug stays taken."""
+    await connection.execute(
+        "UPDATE pipemirror.companies SET state = $2, purged_at = coalesce(purged_at, now()), catalogue = NULL "
+        "WHERE id = $1",
+        company_id,
+        PURGED,
+    )
+
+
 async def register(connection: Connection, company_id: int, *, numbered: bool) -> Company:
     """Give a never-seen company its slug, within the caller's transaction; return the known one unchanged.
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from schema.ddl import quoted, raw_schema
 from schema.entities import ENTITIES, Entity
 from schema.version import Version, moment
-from store import companies, replays
+from store import companies, held, purges, replays
 from store.companies import PURGED, Company
 from store.database import Connection
 
@@ -43,8 +43,9 @@ async def status(connection: Connection, now: datetime) -> dict[str, Any]:
             for company in await companies.all_companies(connection)
         ],
         "dead_letters": _summed(letters.values()),
+        "held": {str(company_id): events for company_id, events in (await held.counts(connection)).items()},
         "unfinished_replays": await replays.unfinished(connection),
-        "unfinished_purges": await _unfinished_purges(connection),
+        "unfinished_purges": await purges.unfinished(connection),
     }
 
 
@@ -156,10 +157,3 @@ def _summed(by_company: Iterable[Mapping[str, int]]) -> dict[str, int]:
         for code, number in codes.items():
             total[code] = total.get(code, 0) + number
     return dict(sorted(total.items()))
-
-
-async def _unfinished_purges(connection: Connection) -> list[dict[str, Any]]:
-    found = await connection.fetch(
-        "SELECT company_id, begun_at, deleted_at FROM pipemirror.purges WHERE final_at IS NULL ORDER BY begun_at"
-    )
-    return [dict(row) for row in found]

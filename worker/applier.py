@@ -26,7 +26,7 @@ from store import held as held_events
 from store.companies import Company, OutdatedCompanyError
 from store.database import Connection, Pool, describe
 from store.dead_letters import DeadLetter
-from worker import mirror, parking, provision
+from worker import marks, mirror, parking, provision
 from worker.breaker import Breaker
 from worker.held_companies import HeldCompanies
 from worker.lag import LagWatch
@@ -134,6 +134,13 @@ class Applier:
         self._tally.parked(letters)
 
     async def _apply_company(self, company_id: int, readable: Sequence[Readable]) -> None:
+        found, readable = marks.part(readable)
+        if readable:
+            await self._apply_events(company_id, readable)
+        if found:
+            await marks.note(self, company_id, found)
+
+    async def _apply_events(self, company_id: int, readable: Sequence[Readable]) -> None:
         company = await self._known(company_id) or Company(company_id, "", companies.ACTIVE)
         if company.state == companies.PURGED:
             self._tally.discarded(len(readable))
@@ -144,7 +151,7 @@ class Applier:
             await self._apply_group(company, await self._typed(company, readable))
         except OutdatedCompanyError:
             self._companies.pop(company_id, None)
-            await self._apply_company(company_id, self.read(found.envelope for found in readable))
+            await self._apply_events(company_id, self.read(found.envelope for found in readable))
 
     async def _typed(self, company: Company, readable: Sequence[Readable]) -> Sequence[Readable]:
         """Where values came without their types: learn what the events beside them teach and what others have learnt.
@@ -189,6 +196,8 @@ class Applier:
         async with connection.transaction():
             events = _events(group)
             applied = await mirror.apply(connection, company, events) if events else Applied()
+            if applied.discarded:
+                return Outcome(Applied(discarded=len(group)), [])
             letters = [parking.of_refusal(found) for found in group if isinstance(found, Refusal)]
             letters += await parking.of_unknown_entities(connection, applied.written)
             await dead_letters.park(connection, letters)

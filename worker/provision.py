@@ -21,8 +21,7 @@ async def provision(connection: Connection, company_id: int, *, numbered_slugs: 
 
 async def complete(connection: Connection, company: Company) -> None:
     """Bring a company's tables to this release's catalogue. Only adds, and never waits long for a lock."""
-    await connection.execute("SET LOCAL lock_timeout = '5s'")
-    await connection.execute("SELECT pg_advisory_xact_lock($1)", _DDL_LOCK)
+    await lock_ddl(connection)
     if await companies.catalogue_of(connection, company.id) == ddl.fingerprint():
         return
     # Before any table, as whoever applies events does: the other way round the two would wait for each other.
@@ -30,6 +29,12 @@ async def complete(connection: Connection, company: Company) -> None:
         return
     await _complete_tables(connection, company.slug)
     await companies.completed(connection, company.id, ddl.fingerprint())
+
+
+async def lock_ddl(connection: Connection) -> None:
+    """One at a time makes or drops tables, and none waits long for somebody's lock on one."""
+    await connection.execute("SET LOCAL lock_timeout = '5s'")
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", _DDL_LOCK)
 
 
 async def mend(connection: Connection, company: Company) -> None:

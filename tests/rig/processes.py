@@ -195,14 +195,7 @@ class Installation:
 
     async def run(self, *arguments: str, within: float = 60.0, **settings: str) -> Ran:
         """Run a command to its end. An empty setting counts as not set."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "cli", *arguments,
-            env=self.environment | settings,
-            cwd=self.folder,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+        process = await self.start(*arguments, **settings)
         try:
             async with asyncio.timeout(within):
                 out, err = await process.communicate()
@@ -211,6 +204,17 @@ class Installation:
                 process.kill()
                 await process.wait()
         return Ran(process.returncode or 0, out.decode(), err.decode())
+
+    async def start(self, *arguments: str, **settings: str) -> asyncio.subprocess.Process:
+        """A command under way; whoever started it waits for its end."""
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "cli", *arguments,
+            env=self.environment | settings,
+            cwd=self.folder,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
 
     async def close(self) -> None:
         await asyncio.gather(*(role.close() for role in self.roles))

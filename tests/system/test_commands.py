@@ -1,6 +1,8 @@
 """The commands as a person or a script runs them: what they print, what they change, and how they exit."""
 
 import asyncio
+import signal
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -9,6 +11,7 @@ from rig.events import COMPANY, START, v2_body
 from rig.judge import Judge
 from rig.posting import posting
 from rig.processes import SECRET, Installation
+from rig.waiting import until
 
 DONE, FAILED, USAGE, UNREACHABLE = 0, 1, 2, 3
 LETTER = {"id", "company_id", "entity", "entity_id", "action", "code", "reason", "received_at"}
@@ -218,3 +221,93 @@ async def test_the_version_is_told(on_spool: Installation) -> None:
     ran = await on_spool.run("--version")
     assert ran.code == DONE
     assert ran.out.startswith("pipemirror 0.")
+
+
+async def test_a_purge_without_a_broker_is_final_at_once(with_letters: Installation, judge: Judge) -> None:
+    """The spool is the queue: what lies in its files is all there is."""
+    run = with_letters.run
+    assert (await run("companies", "purge", str(COMPANY))).code == USAGE, "nobody is there to confirm it"
+    assert await judge.value("SELECT count(*) FROM pipedrive_raw.deals") == 2
+    assert (await run("companies", "purge", "1", "--yes")).code == FAILED
+
+    receipt = await run("companies", "purge", str(COMPANY), "--yes", "--json")
+    assert (receipt.code, receipt.json["final"], receipt.json["not_final_because"]) == (DONE, True, [])
+    deleted = receipt.json["deleted"]
+    assert (deleted["deals"], deleted["events"], deleted["dead_letters"]) == (2, 2, 3)
+    again = await run("companies", "purge", str(COMPANY), "--json")
+    assert (again.code, again.json["deleted"], again.json["final_at"]) == (DONE, deleted, receipt.json["final_at"])
+    assert (await run("companies", "list", "--json")).json[0]["state"] == "purged"
+    assert (await run("companies", "resume", str(COMPANY))).code == FAILED
+
+    await with_letters.up()
+    async with posting(with_letters) as poster:
+        assert await poster.post(COMPANY, deal(5)) == 200
+    await until(lambda: _discarded(with_letters), what="the late event discarded")
+    assert await judge.events() == 0
+    assert await judge.value("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'pipedrive%'") == 0
+
+
+async def _discarded(installation: Installation) -> bool:
+    return 'pipemirror_events_total{outcome="discarded"} 1.0' in await installation.roles[-1].metrics()
+
+
+async def test_a_purge_is_final_once_workers_have_met_its_marks_and_spools_were_looked_at(
+    on_amqp: Installation, judge: Judge
+) -> None:
+    receiver, worker = await on_amqp.running()
+    async with posting(on_amqp) as poster:
+        assert await poster.post(COMPANY, deal(1)) == 200
+        await judge.holds(events=1)
+        assert await worker.terminate() == DONE
+        assert await poster.post(COMPANY, deal(2)) == 200
+    run = on_amqp.run
+
+    unasked = await run("companies", "purge", str(COMPANY), "--yes", "--json")
+    assert (unasked.code, unasked.json["final"]) == (FAILED, False)
+    assert "--receiver" in unasked.json["not_final_because"][0]
+    asked = await run(
+        "companies", "purge", str(COMPANY), "--json", "--receiver", f"http://127.0.0.1:{receiver.port}", within=90
+    )
+    assert asked.code == FAILED, "no worker runs"
+    assert len(asked.json["not_final_because"]) == len(asked.json["queues"]) == 2
+    assert (await run("status", "--json")).json["unfinished_purges"][0]["company_id"] == COMPANY
+
+    await worker.start()
+    receipt = await run("companies", "purge", str(COMPANY), "--json", within=90)
+    assert (receipt.code, receipt.json["final"]) == (DONE, True), receipt.json
+    assert all(queue["passed_at"] for queue in receipt.json["queues"])
+    assert await judge.events() == 0
+    assert 'pipemirror_events_total{outcome="discarded"} 1.0' in await worker.metrics()
+
+
+async def test_a_replay_that_is_interrupted_says_how_to_go_on(on_spool: Installation, judge: Judge) -> None:
+    """By Ctrl-C; a kill -9 leaves as much, and says nothing."""
+    await on_spool.running()
+    async with posting(on_spool) as poster:
+        await poster.send_all(COMPANY, [(str(n), deal(n, title=str(n))) for n in range(1, 1201)], senders=64)
+    await judge.holds(events=1200)
+    await judge.value("TRUNCATE pipedrive_raw.deals")
+    command = ("replay", "--from", "2025-01-01")
+    for number in (signal.SIGINT, signal.SIGKILL):
+        before = await _replayed(judge)
+        process = await on_spool.start(*command)
+        await until(partial(_more, judge, before), what="some events replayed")
+        process.send_signal(number)
+        out, _ = await asyncio.wait_for(process.communicate(), 30)
+        if number == signal.SIGINT and process.returncode:
+            assert process.returncode == FAILED
+            assert b"stopped" in out
+            assert b"goes on" in out
+    last = await on_spool.run(*command)
+    assert last.code == DONE, last.err
+    assert last.out == "1,200 of 1,200 events applied\n"
+    assert await judge.value("SELECT count(*) FROM pipedrive_raw.deals") == 1200
+
+
+async def _replayed(judge: Judge) -> int:
+    found: int = await judge.value("SELECT coalesce(sum(applied), 0)::int FROM pipemirror.replays")
+    return found
+
+
+async def _more(judge: Judge, before: int) -> bool:
+    return await _replayed(judge) > before
