@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-import aio_pika
 import aiohttp
 import asyncpg
 
+from runtime import amqp
 from runtime.settings import Settings, signing_secrets
 from schema.errors import Misconfigured
 from store.database import describe
@@ -80,7 +80,7 @@ async def _postgres(dsn: str) -> AsyncIterator[Finding]:
 
 async def _broker(url: str) -> Finding:
     try:
-        connection = await aio_pika.connect(url, timeout=5)
+        await amqp.waiting(url, ())
     except Exception as error:  # noqa: BLE001 - every reason not to connect is the finding
         # Only the kind of the error: its text may repeat the URL with the password.
         return Finding(
@@ -89,7 +89,6 @@ async def _broker(url: str) -> Finding:
             found=type(error).__name__,
             advice="Start RabbitMQ, check AMQP_URL and its password.",
         )
-    await connection.close()
     return Finding("RabbitMQ", well=True, found="reachable")
 
 

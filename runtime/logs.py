@@ -56,12 +56,10 @@ def configure(role: str, *, form: Format | None = None, level: str = "info", str
 
 
 def _quieten_libraries(level: int) -> None:
-    # aiormq at debug logs the frames, and with them the events: libraries never go below info.
+    # Some log at debug what passes through them, and that is the events: libraries never go below info.
     floor = logging.INFO if level <= logging.DEBUG else max(level, logging.WARNING)
-    for name in ("aiohttp", "aio_pika", "asyncio", "asyncpg", "yoyo"):
+    for name in ("aiohttp", "asyncio", "asyncpg", "pamqp", "yoyo"):
         logging.getLogger(name).setLevel(floor)
-    # It prints a traceback for every connection that is lost; the transports tell that once and in words.
-    logging.getLogger("aiormq").setLevel(logging.CRITICAL)
 
 
 def _processors(role: str) -> list[Processor]:

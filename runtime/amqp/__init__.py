@@ -1,6 +1,6 @@
 """The transport over RabbitMQ: confirmed publishing and fair consuming, each rebuilt by itself after any loss."""
 
-from runtime.amqp.connection import SilentConsumer
+from runtime.amqp.broker import SilentConsumer
 from runtime.amqp.publisher import AmqpPublisher
 from runtime.amqp.subscription import AmqpSubscription
 from runtime.amqp.waiting import declared, waiting

@@ -1,160 +1,161 @@
-"""One connection at a time: connect, declare, notice its end in every form, and say what went wrong in plain words.
-
-aio-pika's robust connections restore pieces one by one and are known to end up consuming nothing; here the first sign
-of trouble ends the whole connection and everything is built anew. Frequent calls (publish, deliver, ack) go to aiormq,
-the layer under aio-pika, which costs a third less a message.
-"""
+"""One AMQP connection: handshake, heartbeats, channels, and its end, of which everybody who waits is told."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import Final
+import ssl
+from typing import Final, NamedTuple
 
-import aio_pika
-from aiormq import exceptions as amqp
-from aiormq.abc import AbstractChannel
-from yarl import URL
+from pamqp.base import Frame as Method
+from pamqp.commands import Channel as Ch
+from pamqp.commands import Confirm
+from pamqp.commands import Connection as Cn
+from pamqp.common import FieldTable
 
-from schema.errors import Misconfigured, Problem, QueueUnavailable
-from schema.topology import DEAD_EXCHANGE, Queue
+from runtime.amqp import wire
+from runtime.amqp.channel import AmqpError, Blocked, Channel, Closed, Lost
 
-HEARTBEAT_SECONDS: Final = 10
-_CLOSE_SECONDS: Final = 2.0
-_CANCEL_SECONDS: Final = 0.1
-_CANCELLATIONS: Final = 3
-# aio-pika swallows the first and waits on, for ever: the process would not end while such a task is left.
-_closing: Final[set[asyncio.Task[None]]] = set()
-
-
-class SilentConsumer(Problem):
-    """The broker holds messages for us and delivers none, also after the connection was rebuilt."""
-
-    code = "silent_consumer"
-    remedy = "The process has to be restarted (it exits by itself); if it comes back, look at RabbitMQ's own log."
+_CAPABILITIES: Final = (
+    "authentication_failure_close",
+    "basic.nack",
+    "connection.blocked",
+    "consumer_cancel_notify",
+    "publisher_confirms",
+)
+_MISSED_HEARTBEATS: Final = 2
 
 
-def parse_url(url: str) -> URL:
-    """Raise Misconfigured, without showing the password."""
+class Login(NamedTuple):
+    """What a broker asks of who connects. `heartbeat` in seconds, 0 for none."""
+
+    user: str
+    password: str
+    vhost: str
+    heartbeat: int
+    mechanism: str = "PLAIN"
+    name: str = "pipemirror"
+
+
+class Connection(asyncio.Protocol):
+    """Made by `open_connection`. `ended` becomes why it ended, for whatever reason it does."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[AmqpError] = self._loop.create_future()
+        self.blocked = False
+        self.frame_max = wire.FRAME_MAX
+        self._transport: asyncio.Transport | None = None
+        self._frames = wire.Frames()
+        self._control = Channel(0, self)
+        self._channels: dict[int, Channel] = {0: self._control}
+        self._numbers = 0
+        self._last_sign = self._loop.time()
+        self._beating: asyncio.TimerHandle | None = None
+
+    async def open(self, login: Login) -> None:
+        """Shake hands. Raise Closed with the broker's reason, or Lost."""
+        self._last_sign = self._loop.time()
+        await self._control.ask(wire.PROTOCOL_HEADER)
+        properties: FieldTable = {
+            "product": "pipemirror",
+            "connection_name": login.name,
+            "capabilities": dict.fromkeys(_CAPABILITIES, True),
+        }
+        secret = f"\0{login.user}\0{login.password}" if login.mechanism == "PLAIN" else ""
+        tune = await self._control.call(Cn.StartOk(properties, login.mechanism, secret, "en_US"))
+        assert isinstance(tune, Cn.Tune)
+        self.frame_max = min(tune.frame_max or wire.FRAME_MAX, wire.FRAME_MAX)
+        self.send(wire.method_frame(Cn.TuneOk(tune.channel_max, self.frame_max, login.heartbeat), 0))
+        await self._control.call(Cn.Open(login.vhost))
+        if login.heartbeat:
+            self._beat(login.heartbeat / 2)
+
+    async def channel(self, *, confirms: bool = False) -> Channel:
+        """A new channel, on which publishes are confirmed if `confirms`."""
+        self._numbers += 1
+        channel = self._channels[self._numbers] = Channel(self._numbers, self)
+        channel.ended.add_done_callback(lambda _: self._channels.pop(channel.number, None))
+        await channel.call(Ch.Open())
+        if confirms:
+            await channel.call(Confirm.Select())
+        return channel
+
+    async def close(self, *, within: float) -> None:
+        """Say goodbye and wait for the answer for at most `within` seconds; then it is closed in any case."""
+        try:
+            if not self.ended.done():
+                self.send(wire.method_frame(Cn.Close(200, "", 0, 0), 0))
+                await asyncio.wait((self.ended,), timeout=within)
+        finally:
+            self.end(Lost("closed by us"))
+
+    def end(self, error: AmqpError) -> None:
+        """Drop the connection; everything that waits for it fails with `error`."""
+        if self.ended.done():
+            return
+        self.ended.set_result(error)
+        if self._beating is not None:
+            self._beating.cancel()
+        for channel in list(self._channels.values()):
+            channel.end(error)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def send(self, data: bytes) -> None:
+        if self.ended.done() or self._transport is None:
+            raise self.ended.result().anew() if self.ended.done() else Lost("not connected")
+        self._transport.write(data)
+
+    # Called by the event loop.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._last_sign = self._loop.time()
+        try:
+            for kind, number, payload in self._frames.feed(data):
+                if number:
+                    if (channel := self._channels.get(number)) is not None:
+                        channel.take(kind, payload)
+                elif kind == wire.METHOD:
+                    self._take_control(wire.read_method(payload))
+        except wire.Malformed as error:
+            self.end(Lost(str(error)))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.end(Lost(f"the connection was lost ({error})" if error else "the connection was lost"))
+
+    def _take_control(self, method: Method) -> None:
+        match method:
+            case Cn.Close():
+                self.send(wire.method_frame(Cn.CloseOk(), 0))
+                self.end(Closed(method.reply_text, method.reply_code or 0))
+            case Cn.CloseOk():
+                self.end(Lost("closed by us"))
+            case Cn.Blocked():
+                self.blocked = True
+                for channel in self._channels.values():
+                    channel.fail_unconfirmed(Blocked(method.reason))
+            case Cn.Unblocked():
+                self.blocked = False
+            case _:
+                self._control.answer(method)
+
+    def _beat(self, every: float) -> None:
+        """Send a heartbeat each `every` seconds; a broker that gave no sign for four of them is gone."""
+        if self._loop.time() - self._last_sign > 2 * _MISSED_HEARTBEATS * every:
+            self.end(Lost(f"no sign of life for {2 * _MISSED_HEARTBEATS * every:g} s"))
+            return
+        self.send(wire.HEARTBEAT)
+        self._beating = self._loop.call_later(every, self._beat, every)
+
+
+async def open_connection(host: str, port: int, login: Login, tls: ssl.SSLContext | None) -> Connection:
+    """An open connection. Raise OSError where nobody listens, Closed or Lost where the handshake fails."""
+    _, connection = await asyncio.get_running_loop().create_connection(Connection, host, port, ssl=tls)
     try:
-        parsed = URL(url)
-        valid = parsed.scheme in {"amqp", "amqps"} and bool(parsed.host)
-    except ValueError:
-        valid = False
-    if not valid:
-        raise Misconfigured("AMQP_URL: expected amqp://user:password@host:5672/vhost")
-    return parsed if "heartbeat" in parsed.query else parsed.update_query(heartbeat=HEARTBEAT_SECONDS)
-
-
-async def connect(url: URL, *, timeout: float) -> aio_pika.Connection:
-    """A connection, or QueueUnavailable after at most `timeout` seconds."""
-    connection = aio_pika.Connection(url)
-    try:
-        async with asyncio.timeout(timeout):
-            await connection.connect()
-    except BaseException as error:
-        await close(connection)
-        if isinstance(error, Exception):
-            raise QueueUnavailable(explain(error, url)) from None
+        await connection.open(login)
+    except BaseException:
+        connection.end(Lost("the handshake failed"))
         raise
     return connection
-
-
-async def close(connection: aio_pika.Connection) -> None:
-    """Close it within a bound, whether or not the broker answers."""
-    task = asyncio.create_task(connection.close())
-    _closing.add(task)  # the loop itself keeps only a weak reference
-    task.add_done_callback(_closing.discard)
-    await asyncio.wait((task,), timeout=_CLOSE_SECONDS)
-    for _ in range(_CANCELLATIONS):
-        if task.done():
-            break
-        task.cancel()
-        await asyncio.wait((task,), timeout=_CANCEL_SECONDS)
-    if task.done() and not task.cancelled():
-        task.exception()
-
-
-@contextmanager
-def lost_if_cancelled(url: URL) -> Iterator[None]:
-    """Raise QueueUnavailable where nobody cancelled us: aiormq cancels calls that wait on a connection that goes."""
-    try:
-        yield
-    except asyncio.CancelledError:
-        if (task := asyncio.current_task()) is None or task.cancelling():
-            raise
-        raise QueueUnavailable(f"RabbitMQ at {_place(url)} was lost in the middle of a call") from None
-
-
-async def open_channel(connection: aio_pika.Connection) -> AbstractChannel:
-    """A channel with confirms, on which a returned message fails its publish."""
-    assert connection.transport is not None
-    return await connection.transport.connection.channel(publisher_confirms=True, on_return_raises=True)
-
-
-async def declare(channel: AbstractChannel, queues: Sequence[Queue]) -> None:
-    for exchange in dict.fromkeys(queue.exchange for queue in queues):
-        kind = "fanout" if exchange == DEAD_EXCHANGE else "direct"
-        await channel.exchange_declare(exchange, exchange_type=kind, durable=True)
-    for queue in queues:
-        await channel.queue_declare(queue.name, durable=True, arguments=dict(queue.arguments))
-        await channel.queue_bind(queue.name, queue.exchange, queue.routing_key)
-
-
-def is_blocked(connection: aio_pika.Connection) -> bool:
-    """Whether the broker sent connection.blocked (it lacks memory or disk) and takes no publishes."""
-    if connection.transport is None:
-        return False
-    # aiormq keeps this state private; but its public ready() waits exactly while blocked, so try one step of it.
-    ready = connection.transport.connection.ready()
-    try:
-        ready.send(None)
-    except StopIteration:
-        return False
-    ready.close()
-    return True
-
-
-def endings(connection: aio_pika.Connection, channels: Iterable[AbstractChannel]) -> list[asyncio.Future[None]]:
-    """Futures that are done once the connection or one of the channels has ended, for whatever reason.
-
-    They are aiormq's: aio-pika's own `closed()` does not fire when the connection is lost.
-    """
-    assert connection.transport is not None
-    return [connection.transport.connection.closing, *(channel.closing for channel in channels)]
-
-
-def why_ended(futures: Iterable[asyncio.Future[None]], url: URL) -> str:
-    """The reason of the first ending that names one."""
-    for future in futures:
-        with suppress(asyncio.CancelledError):
-            if future.done() and (error := future.exception()) is not None:
-                return explain(error, url)
-    return f"the connection to RabbitMQ at {_place(url)} was lost"
-
-
-def explain(error: BaseException, url: URL) -> str:
-    """What went wrong and where, in a sentence without the password."""
-    place = f"RabbitMQ at {_place(url)}"
-    match error:
-        case QueueUnavailable():
-            reason = error.reason
-        case TimeoutError():
-            reason = f"{place} did not answer in time: is it overloaded, or a firewall between?"
-        case amqp.AuthenticationError() | amqp.ProbableAuthenticationError():
-            reason = f"{place} refuses user {url.user!r}: correct user and password in AMQP_URL"
-        case amqp.ConnectionNotAllowed() | amqp.InvalidFrameError():
-            # aiormq reports the second: it expected Open-Ok and got a Close.
-            reason = f"{place} has no vhost {url.path!r} for user {url.user!r}: create it or correct AMQP_URL"
-        case amqp.ChannelPreconditionFailed():
-            reason = f"{place} has our queues with other arguments: {error}"
-        case amqp.AMQPConnectionError() if isinstance(error, amqp.ConnectionClosed):
-            reason = f"{place} closed the connection: {error}"
-        case OSError():
-            reason = f"no RabbitMQ answers at {_place(url)}: start it or correct AMQP_URL ({error})"
-        case _:
-            reason = f"{place}: {type(error).__name__} {error}"
-    return reason
-
-
-def _place(url: URL) -> str:
-    return f"{url.host}:{url.port or 5672}"

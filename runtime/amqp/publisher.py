@@ -2,43 +2,25 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import count
-from typing import Final
+from typing import NamedTuple
 
-import aio_pika
-from aiormq import exceptions as amqp
-from aiormq.channel import Channel
-from pamqp.commands import Basic
+from pamqp.commands import Queue as Qu
 
-from runtime.amqp.connection import (
-    close,
-    connect,
-    declare,
-    endings,
-    explain,
-    is_blocked,
-    open_channel,
-    parse_url,
-    why_ended,
-)
+from runtime.amqp import wire
+from runtime.amqp.broker import LOST, close, connect, declare, explain, parse_url, why_ended
+from runtime.amqp.channel import Blocked, Channel, Unroutable
+from runtime.amqp.connection import Connection
 from runtime.amqp.reconnecting import Reconnecting
 from runtime.backoff import RECONNECT, Backoff
 from runtime.on_problem import OnProblem, ignore
 from schema.errors import QueueUnavailable
 from schema.topology import EXCHANGE, Queue
 
-_PERSISTENT: Final = 2
-_TRANSIENT: Final = 1
-_BLOCKED_LOOK_SECONDS: Final = 0.05
-_BLOCKED: Final = "RabbitMQ takes no messages: it raised an alarm for memory or disk"
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Link:
+class _Link(NamedTuple):
     """One live connection; what is published over it is confirmed on `channel`."""
 
-    connection: aio_pika.Connection
+    connection: Connection
     channel: Channel
     probe_queue: str
 
@@ -67,8 +49,6 @@ class AmqpPublisher:
         self._connect_timeout = connect_timeout
         self._connecting = Reconnecting(self._serve, backoff=backoff, on_problem=on_problem)
         self._link: _Link | None = None
-        self._pending: set[asyncio.Timeout] = set()
-        self._message_ids = count()
 
     async def start(self) -> None:
         """Begin to connect and return after the first outcome, good or bad: the broker may come later."""
@@ -77,17 +57,17 @@ class AmqpPublisher:
     @property
     def available(self) -> bool:
         """Connected and not blocked. Only `probe` proves that messages are taken."""
-        return self._link is not None and not is_blocked(self._link.connection)
+        return self._link is not None and not self._link.connection.blocked
 
     @property
     def problem(self) -> str | None:
         """Why it is not available, in a sentence; None when it is."""
         if self._link is None:
             return self._connecting.problem.reason if self._connecting.problem else "not connected yet"
-        return _BLOCKED if is_blocked(self._link.connection) else None
+        return explain(Blocked("blocked"), self._url) if self._link.connection.blocked else None
 
     async def publish(self, routing_key: str, body: bytes) -> None:
-        await self._confirmed(self._usable(), EXCHANGE, routing_key, body, _PERSISTENT)
+        await self._confirmed(self._usable(), EXCHANGE, routing_key, body, wire.PERSISTENT)
 
     async def probe(self) -> None:
         """Raise QueueUnavailable unless the broker takes and confirms messages now; they go to a queue nobody reads.
@@ -96,48 +76,27 @@ class AmqpPublisher:
         """
         for _ in range(2):
             link = self._usable()
-            await self._confirmed(link, "", link.probe_queue, b"", _TRANSIENT)
+            await self._confirmed(link, "", link.probe_queue, b"", wire.TRANSIENT)
 
     async def close(self) -> None:
         await self._connecting.stop()
 
     def _usable(self) -> _Link:
-        if self._link is None or is_blocked(self._link.connection):
-            raise QueueUnavailable(self.problem or _BLOCKED)
+        if self._link is None or self._link.connection.blocked:
+            raise QueueUnavailable(self.problem or "not connected yet")
         return self._link
 
     async def _confirmed(self, link: _Link, exchange: str, routing_key: str, body: bytes, mode: int) -> None:
-        # A returned message is matched to its publish by this id; a counter is cheaper than aiormq's random one.
-        properties = Basic.Properties(delivery_mode=mode, message_id=str(next(self._message_ids)))
-        deadline = asyncio.timeout(self._confirm_timeout)
-        self._pending.add(deadline)
         try:
-            async with deadline:
-                await link.channel.basic_publish(
-                    body, exchange=exchange, routing_key=routing_key, properties=properties, mandatory=True, wait=False
-                )
+            async with asyncio.timeout(self._confirm_timeout):
+                await link.channel.publish(exchange, routing_key, body, mode)
         except TimeoutError:
-            raise QueueUnavailable(self._why_unconfirmed(link)) from None
-        except amqp.PublishError:
+            late = f"RabbitMQ at {self._url.host} did not confirm within {self._confirm_timeout:g} s"
+            raise QueueUnavailable(late) from None
+        except Unroutable:
             raise QueueUnavailable(f"RabbitMQ has no queue for routing key {routing_key!r}") from None
-        except amqp.DeliveryError:
-            raise QueueUnavailable("RabbitMQ refused the message (a queue is full or has no leader)") from None
-        except asyncio.CancelledError:
-            # aiormq rejects waiting publishes with CancelledError when the connection goes: nobody cancelled us.
-            if (task := asyncio.current_task()) is None or task.cancelling():
-                raise
-            raise QueueUnavailable(f"the connection to {self._url.host} was lost before the confirm") from None
-        except (amqp.AMQPError, OSError, RuntimeError) as error:
+        except LOST as error:
             raise QueueUnavailable(explain(error, self._url)) from None
-        finally:
-            self._pending.discard(deadline)
-
-    def _why_unconfirmed(self, link: _Link) -> str:
-        if link is not self._link:
-            return f"the connection to {self._url.host} was lost before the confirm"
-        if is_blocked(link.connection):
-            return _BLOCKED
-        return f"RabbitMQ at {self._url.host} did not confirm within {self._confirm_timeout:g} s"
 
     async def _serve(self) -> None:
         connection = await connect(self._url, timeout=self._connect_timeout)
@@ -146,34 +105,19 @@ class AmqpPublisher:
                 link = await self._build(connection)
             self._link = link
             self._connecting.ready()
-            await self._watch(link)
-        except (TimeoutError, amqp.AMQPError, OSError, RuntimeError) as error:
+            endings = (connection.ended, link.channel.ended)
+            await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
+            raise QueueUnavailable(why_ended(endings, self._url))
+        except LOST as error:
             raise QueueUnavailable(explain(error, self._url)) from None
         finally:
             self._link = None
-            self._expire_pending()
             await close(connection)
 
-    async def _build(self, connection: aio_pika.Connection) -> _Link:
-        channel = await open_channel(connection)
-        assert isinstance(channel, Channel)  # the abstract one hides `wait` of basic_publish
+    async def _build(self, connection: Connection) -> _Link:
+        channel = await connection.channel(confirms=True)
         await declare(channel, self._queues)
         # Ends with the connection; one message at most, so that probing never fills it.
-        probe = await channel.queue_declare("", exclusive=True, auto_delete=True, arguments={"x-max-length": 1})
-        assert probe.queue is not None
-        return _Link(connection, channel, probe.queue)
-
-    async def _watch(self, link: _Link) -> None:
-        ends = endings(link.connection, [link.channel])
-        while True:
-            done, _ = await asyncio.wait(ends, timeout=_BLOCKED_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            if done:
-                raise QueueUnavailable(why_ended(ends, self._url))
-            if self._pending and is_blocked(link.connection):
-                self._expire_pending()
-
-    def _expire_pending(self) -> None:
-        now = asyncio.get_running_loop().time()
-        for deadline in self._pending:
-            if not deadline.expired():
-                deadline.reschedule(now)
+        probe = await channel.call(Qu.Declare(exclusive=True, auto_delete=True, arguments={"x-max-length": 1}))
+        assert isinstance(probe, Qu.DeclareOk)
+        return _Link(connection, channel, probe.queue or "")

@@ -58,11 +58,6 @@ class Reconnecting:
         except Problem as problem:
             self.fatal = problem
             self._report(problem)
-        except asyncio.CancelledError:
-            # aiormq cancels calls that wait on a connection that goes: nobody cancelled us.
-            if (task := asyncio.current_task()) is None or task.cancelling():
-                raise
-            self._report(QueueUnavailable("the connection was lost in the middle of a call"))
         except Exception as error:  # noqa: BLE001 - a dead loop would be a consumer that silently consumes nothing
             self._report(QueueUnavailable(f"unexpected {type(error).__name__}: {error}"))
 

@@ -3,25 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final, NamedTuple
 
-import aio_pika
-from aiormq import exceptions as amqp
-from aiormq.abc import AbstractChannel, DeliveredMessage
 from pamqp.commands import Basic
 
-from runtime.amqp.connection import (
-    SilentConsumer,
-    close,
-    connect,
-    declare,
-    endings,
-    explain,
-    lost_if_cancelled,
-    open_channel,
-    parse_url,
-    why_ended,
-)
+from runtime.amqp.broker import LOST, SilentConsumer, close, connect, declare, explain, parse_url, why_ended
+from runtime.amqp.channel import AmqpError, Channel, Delivery
+from runtime.amqp.connection import Connection
 from runtime.amqp.reconnecting import Reconnecting
 from runtime.amqp.unacked import Unacked
 from runtime.amqp.waiting import count_ready
@@ -33,23 +22,25 @@ from schema.errors import Problem, QueueUnavailable
 from schema.topology import DEAD, Queue
 
 _CANCEL_SECONDS: Final = 2.0
-_LOST: Final = (amqp.AMQPError, OSError, RuntimeError)
-"""What aiormq raises on a channel or connection that is gone."""
+_CONSUMER: Final = "worker"
+"""The consumer's tag; each has a channel of its own, so one name does for all."""
 
 
 class _Consumer:
     """One queue being consumed on a channel of its own, so that its prefetch and its tags are its own."""
 
-    def __init__(self, queue: Queue, channel: AbstractChannel) -> None:
+    def __init__(self, queue: Queue, channel: Channel) -> None:
         self.queue = queue
         self.channel = channel
         self.unacked = Unacked()
-        self.name = ""
 
-    async def ack(self, tags: list[int]) -> None:
-        for tag, multiple in self.unacked.settle(tags):
-            with suppress(*_LOST):
-                await self.channel.basic_ack(tag, multiple=multiple, wait=False)
+    def ack(self, tags: list[int]) -> None:
+        with suppress(AmqpError):
+            for tag, multiple in self.unacked.settle(tags):
+                self.channel.ack(tag, multiple=multiple)
+
+    async def cancel(self) -> None:
+        await self.channel.call(Basic.Cancel(consumer_tag=_CONSUMER))
 
 
 class _Tag(NamedTuple):
@@ -58,9 +49,9 @@ class _Tag(NamedTuple):
 
 
 class _Link(NamedTuple):
-    control: AbstractChannel
+    control: Channel
     consumers: list[_Consumer]
-    lost: asyncio.Future[None]
+    cancelled: asyncio.Future[AmqpError]
 
 
 class AmqpSubscription:
@@ -89,7 +80,6 @@ class AmqpSubscription:
         self._connecting = Reconnecting(self._serve, backoff=backoff, on_problem=self._problem_met)
         self._on_problem = on_problem
         self._link: _Link | None = None
-        self._asking: asyncio.Future[dict[str, int]] | None = None
         self._waiting: Rotation[Message] = Rotation()
         self._news = asyncio.Event()
         self._last_sign = 0.0
@@ -126,7 +116,7 @@ class AmqpSubscription:
             consumer, number = message.tag
             tags.setdefault(consumer, []).append(number)
         for consumer, numbers in tags.items():
-            await consumer.ack(numbers)
+            consumer.ack(numbers)
 
     async def backlog(self) -> dict[str, int]:
         """Ready messages, and those this process holds; what other workers hold is not known here.
@@ -136,21 +126,18 @@ class AmqpSubscription:
         link = self._link
         if link is None:
             raise QueueUnavailable(self.problem or "not connected yet")
-        # A call that is cancelled ends its channel, and with it our connection: who asks may go, the call may not.
-        self._asking = asyncio.ensure_future(count_ready(link.control, self._queues, timeout=self._connect_timeout))
         try:
-            with lost_if_cancelled(self._url):
-                ready = await asyncio.shield(self._asking)
-        except (*_LOST, TimeoutError) as error:
+            ready = await count_ready(link.control, self._queues, timeout=self._connect_timeout)
+        except LOST as error:
             raise QueueUnavailable(explain(error, self._url)) from None
         return {consumer.queue.name: ready[consumer.queue.name] + len(consumer.unacked) for consumer in link.consumers}
 
     async def close(self) -> None:
         if self._link is not None:
-            with suppress(*_LOST, TimeoutError, QueueUnavailable), lost_if_cancelled(self._url):
+            with suppress(*LOST):
                 async with asyncio.timeout(_CANCEL_SECONDS):
                     for consumer in self._link.consumers:
-                        await consumer.channel.basic_cancel(consumer.name)
+                        await consumer.cancel()
         await self._connecting.stop()
 
     def _problem_met(self, problem: Problem) -> None:
@@ -165,8 +152,8 @@ class AmqpSubscription:
             self._link = link
             self._connecting.ready()
             channels = [link.control, *(consumer.channel for consumer in link.consumers)]
-            await self._watch(link, [*endings(connection, channels), link.lost])
-        except (*_LOST, TimeoutError) as error:
+            await self._watch(link, [connection.ended, *(channel.ended for channel in channels), link.cancelled])
+        except LOST as error:
             raise QueueUnavailable(explain(error, self._url)) from None
         finally:
             self._link = None
@@ -174,48 +161,39 @@ class AmqpSubscription:
             self._waiting.clear()
             await close(connection)
 
-    async def _build(self, connection: aio_pika.Connection) -> _Link:
+    async def _build(self, connection: Connection) -> _Link:
         self._last_sign = asyncio.get_running_loop().time()
-        control = await open_channel(connection)
+        control = await connection.channel()
         await declare(control, self._queues)
         link = _Link(control, [], asyncio.get_running_loop().create_future())
         for queue in self._queues:
-            link.consumers.append(await self._consume(queue, await open_channel(connection), link))
+            link.consumers.append(await self._consume(queue, await connection.channel(), link))
         return link
 
-    async def _consume(self, queue: Queue, channel: AbstractChannel, link: _Link) -> _Consumer:
+    async def _consume(self, queue: Queue, channel: Channel, link: _Link) -> _Consumer:
         consumer = _Consumer(queue, channel)
 
-        async def deliver(delivered: DeliveredMessage) -> None:
-            self._delivered(consumer, delivered)
-
-        def cancelled(_: Basic.Cancel) -> None:
+        def cancelled() -> None:
             # The broker ended this consumer, as when somebody deletes the queue; the connection lives on, deaf.
-            if not link.lost.done():
-                link.lost.set_result(None)
+            if not link.cancelled.done():
+                link.cancelled.set_result(AmqpError(f"the broker ended the consumer of {queue.name}"))
 
-        channel.on_consumer_cancel_callbacks.add(cancelled)
-        await channel.basic_qos(prefetch_count=queue.prefetch)
-        consumer.name = (await channel.basic_consume(queue.name, deliver)).consumer_tag or ""
+        channel.on_delivery = partial(self._delivered, consumer)
+        channel.on_cancel = cancelled
+        await channel.call(Basic.Qos(prefetch_count=queue.prefetch))
+        await channel.call(Basic.Consume(queue=queue.name, consumer_tag=_CONSUMER))
         return consumer
 
-    def _delivered(self, consumer: _Consumer, delivered: DeliveredMessage) -> None:
-        tag = delivered.delivery_tag
-        assert tag is not None
-        consumer.unacked.delivered(tag)
-        message = Message(
-            body=delivered.body,
-            redeliveries=_redeliveries(delivered),
-            queue=consumer.queue.name,
-            given_up=consumer.queue.name == DEAD.name,
-            tag=_Tag(consumer, tag),
-        )
+    def _delivered(self, consumer: _Consumer, delivery: Delivery) -> None:
+        name = consumer.queue.name
+        consumer.unacked.delivered(delivery.tag)
+        message = Message(delivery.body, _redeliveries(delivery), name, name == DEAD.name, _Tag(consumer, delivery.tag))
         self._last_sign = asyncio.get_running_loop().time()
         self._rebuilt_in_silence = False
-        self._waiting.add(consumer.queue.name, message)
+        self._waiting.add(name, message)
         self._news.set()
 
-    async def _watch(self, link: _Link, ends: list[asyncio.Future[None]]) -> None:
+    async def _watch(self, link: _Link, ends: list[asyncio.Future[AmqpError]]) -> None:
         """Raise when the link ended, or when it is silent at two looks in a row (one look may meet a fresh message)."""
         suspicious = False
         while True:
@@ -243,8 +221,7 @@ class AmqpSubscription:
 _COUNT_HEADERS = ("x-delivery-count", "x-acquired-count")
 
 
-def _redeliveries(delivered: DeliveredMessage) -> int:
-    headers = delivered.header.properties.headers or {}
+def _redeliveries(delivery: Delivery) -> int:
     # RabbitMQ 4.3 counts hand-outs apart from failed deliveries; a worker that dies shows in one of them.
-    counts = [count for name in _COUNT_HEADERS if isinstance(count := headers.get(name), int)]
-    return max([*counts, 1 if delivered.redelivered else 0])
+    counts = [count for name in _COUNT_HEADERS if isinstance(count := delivery.headers.get(name), int)]
+    return max([*counts, 1 if delivery.redelivered else 0])

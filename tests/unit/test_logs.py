@@ -99,22 +99,15 @@ def test_the_detail_of_postgres_never_gets_out(out: io.StringIO) -> None:
 def test_libraries_log_in_the_same_form_and_never_at_debug(out: io.StringIO) -> None:
     """At debug, an AMQP library logs its frames, and with them the events."""
     configure("worker", form="json", level="debug", stream=out)
-    for name in ("aiohttp.server", "aio_pika.connection", "asyncpg.pool"):
+    for name in ("aiohttp.server", "pamqp.frame", "asyncpg.pool"):
         logging.getLogger(name).debug("frame leaked")
         logging.getLogger(name).warning("lost %s", name)
     assert [line["event"] for line in lines(out)] == [
         "lost aiohttp.server",
-        "lost aio_pika.connection",
+        "lost pamqp.frame",
         "lost asyncpg.pool",
     ]
     assert {line["role"] for line in lines(out)} == {"worker"}
-
-
-def test_the_amqp_librarys_tracebacks_of_lost_connections_are_not_logged(out: io.StringIO) -> None:
-    """The transports tell a lost connection once, in words."""
-    configure("worker", form="json", level="debug", stream=out)
-    logging.getLogger("aiormq.connection").error("Unexpected connection close")
-    assert lines(out) == []
 
 
 def test_what_is_below_the_level_is_not_logged(out: io.StringIO) -> None:

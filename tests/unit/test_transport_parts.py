@@ -1,14 +1,10 @@
 """The pure parts of the transports: waits, turns, and acks with few frames."""
 
-import asyncio
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.amqp.reconnecting import Reconnecting
 from runtime.amqp.unacked import Unacked
 from runtime.backoff import Backoff
-from runtime.on_problem import ignore
 from runtime.rotation import Rotation
 
 
@@ -23,25 +19,6 @@ def test_jitter_cuts_a_wait_by_up_to_half() -> None:
 
 def test_a_very_long_outage_overflows_nothing() -> None:
     assert Backoff(cap=10.0).delay(1_000_000, lambda: 0.0) == 10.0
-
-
-async def test_a_call_that_the_library_cancels_does_not_end_the_reconnecting() -> None:
-    """As aiormq does with what waits for an answer when the connection goes."""
-    served = 0
-    again = asyncio.Event()
-
-    async def serve() -> None:
-        nonlocal served
-        served += 1
-        if served == 1:
-            raise asyncio.CancelledError
-        again.set()
-        await asyncio.Event().wait()
-
-    connecting = Reconnecting(serve, backoff=Backoff(0.001), on_problem=ignore)
-    await asyncio.wait_for(connecting.start(), 5)
-    await asyncio.wait_for(again.wait(), 5)
-    await asyncio.wait_for(connecting.stop(), 5)
 
 
 def test_lines_take_turns_and_each_keeps_its_order() -> None:

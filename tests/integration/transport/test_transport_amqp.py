@@ -7,12 +7,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import aio_pika
 import pytest
-from aiormq.abc import AbstractChannel
 from rig.rabbitmq import Broker
 from rig.transports import LANES, QUICK, Amqp, backlog_becomes, receive, until
 from yarl import URL
 
 from runtime.amqp import AmqpPublisher, AmqpSubscription, SilentConsumer
+from runtime.amqp.channel import Channel
 from runtime.amqp.subscription import _Consumer
 from schema.errors import Misconfigured, Problem, QueueUnavailable
 from schema.topology import Queue, lane_queue, queues
@@ -202,7 +202,7 @@ async def stop_consuming(subscription: AmqpSubscription) -> None:
     """End the consumers behind the subscription's back: connected, and deaf."""
     assert subscription._link is not None
     for consumer in subscription._link.consumers:
-        await consumer.channel.basic_cancel(consumer.name)
+        await consumer.cancel()
 
 
 async def test_a_connection_that_fell_silent_is_built_anew(amqp: Amqp) -> None:
@@ -215,7 +215,7 @@ async def test_a_connection_that_fell_silent_is_built_anew(amqp: Amqp) -> None:
 async def test_silence_over_two_connections_ends_the_process(amqp: Amqp, monkeypatch: pytest.MonkeyPatch) -> None:
     publisher, subscription = await amqp.publisher(), await amqp.subscription(idle_timeout=0.4)
 
-    async def do_not_consume(queue: Queue, channel: AbstractChannel, _: object) -> _Consumer:
+    async def do_not_consume(queue: Queue, channel: Channel, _: object) -> _Consumer:
         return _Consumer(queue, channel)
 
     monkeypatch.setattr(subscription, "_consume", do_not_consume)
