@@ -28,6 +28,7 @@ _COMPANIES: Final = company_ids(1)
 _PER_SECOND: Final = 500
 _STARTED_SECONDS: Final = 2.0
 """Before looking: what a process does once is not what is asked for."""
+_EVERYTHING: Final = 0.95
 _WAITING: Final = ("_worker (", "Condition.wait (", "EpollSelector.select (")
 """Where a thread that has nothing to do stands. py-spy cannot always tell that it sleeps."""
 _ROOTS: Final = (
@@ -63,9 +64,10 @@ def parse(collapsed: Iterable[str]) -> Shares:
 
 
 def table(shares: Shares, title: str, most: int) -> str:
-    """Two lists, the largest first."""
+    """Two lists, the largest first; from the second, what everything runs under is left out."""
     lines = [f"## {title}: busy in {shares.looks} looks", ""]
-    for heading, counted in (("by itself", shares.alone), ("with what it calls", shares.with_callees)):
+    below = Counter({name: n for name, n in shares.with_callees.items() if n < _EVERYTHING * shares.looks})
+    for heading, counted in (("by itself", shares.alone), ("with what it calls", below)):
         lines += [f"{heading}:", ""]
         lines += [f"{100 * number / shares.looks:6.1f} %  {name}" for name, number in counted.most_common(most)]
         lines.append("")
