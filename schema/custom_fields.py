@@ -20,12 +20,13 @@ stored in jsonb, so nothing is lost. An empty string, a zero date and an empty s
 import math
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from schema.columns import ADDRESS_PARTS
 
 HASH_LENGTH: Final = 40
-HASH: Final = re.compile(r"[0-9a-f]{40}", re.ASCII)
+_HASH: Final = re.compile(r"[0-9a-f]{40}", re.ASCII)
 _FLAT: Final = re.compile(r"([0-9a-f]{40})(?:_(\w+))?", re.ASCII)
 
 _TEXTS: Final = frozenset({"varchar", "varchar_auto", "text", "phone"})
@@ -53,6 +54,12 @@ def read_typed(value: Any) -> tuple[str | None, Any]:
     return kind, next(iter(parts.values())) if shape is None and len(parts) == 1 else parts
 
 
+@lru_cache(4096)
+def is_hash(text: str) -> bool:
+    """Whether these HASH_LENGTH characters name a custom field. The same few are asked for over and over."""
+    return _HASH.fullmatch(text) is not None
+
+
 def is_flat(key: str) -> bool:
     """Whether a key of a v1 object is a custom field or a part of one."""
     return len(key) >= HASH_LENGTH and _FLAT.fullmatch(key) is not None
@@ -61,7 +68,9 @@ def is_flat(key: str) -> bool:
 def split_flat(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The custom fields of a v1 object: {hash: {"": value, "currency": ..., "until": ...}}."""
     found: dict[str, dict[str, Any]] = {}
-    for key in [key for key in data if len(key) >= HASH_LENGTH]:
+    if max(map(len, data), default=0) < HASH_LENGTH:
+        return found
+    for key in data:
         match = _FLAT.fullmatch(key)
         if match is not None:
             found.setdefault(match[1], {})[match[2] or ""] = data[key]
@@ -155,8 +164,8 @@ def _date(value: Any) -> Any:
 
 def _address(value: Any) -> dict[str, Any] | None:
     get = _parts(value).get
-    shaped = {part: _blank(get(part)) for part in ADDRESS_PARTS}
-    return shaped if any(part is not None for part in shaped.values()) else None
+    shaped = {part: None if (told := get(part)) == "" else told for part in ADDRESS_PARTS}
+    return None if list(shaped.values()).count(None) == len(shaped) else shaped
 
 
 def _monetary(value: Any) -> dict[str, Any] | None:

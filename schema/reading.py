@@ -42,7 +42,8 @@ def _read_columns(entity: Entity, found: Mapping[str, Any], cells: Cells) -> Non
                 if key not in apart and not (entity.custom_fields is not None and is_flat(key)):
                     cells[key] = value
             elif key == target.name or target.name not in cells:
-                cells[target.name] = target.type.of(None) if value is None else target.type.read(value)
+                kind = target.type
+                cells[target.name] = kind.read(value) if value is not None else [] if kind.is_list else None
     except (ValueError, TypeError, OverflowError) as error:
         raise BadValue(f"field `{key}`: {error}") from None
 
@@ -111,14 +112,16 @@ def _read_addresses(entity: Entity, found: Mapping[str, Any], cells: Cells) -> N
 def _read_custom_fields(found: Mapping[str, Any], types: Types, reading: Reading) -> None:
     nested = found.get("custom_fields")
     for name, value in nested.items() if isinstance(nested, dict) else ():
-        if value is None:
-            reading.cells[custom_cell(name)] = None
-        elif len(name) == HASH_LENGTH:
-            _read_nested(reading, name, value, types)
-        else:
+        if len(name) != HASH_LENGTH:
             reading.cells[custom_cell(name)] = value
+        elif value is None:
+            reading.cells[name] = None
+        else:
+            _read_nested(reading, name, value, types)
     for name, parts in split_flat(found).items():
-        _put(reading, name, *read_flat(parts, types.get(name)))
+        kind, reading.cells[name] = read_flat(parts, types.get(name))
+        if kind is None and reading.cells[name] is not None:
+            reading.untyped.add(name)
         # What the canonical shape has no place for, such as the coordinates of an address, stays a cell of its own.
         reading.cells |= {f"{name}_{part}": value for part, value in parts.items() if part not in CANONICAL_PARTS}
 
@@ -130,10 +133,6 @@ def _read_nested(reading: Reading, name: str, value: Any, types: Types) -> None:
     else:
         # The newer entities' events are undocumented: they may carry plain REST values.
         kind, shaped = read_flat({"": value}, types.get(name))
-    _put(reading, name, kind, shaped)
-
-
-def _put(reading: Reading, name: str, kind: str | None, value: Any) -> None:
-    reading.cells[name] = value
-    if kind is None and value is not None:
-        reading.untyped.add(name)
+        if kind is None and shaped is not None:
+            reading.untyped.add(name)
+    reading.cells[name] = shaped

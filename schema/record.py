@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from schema.change import Cells, Change
-from schema.custom_fields import HASH, HASH_LENGTH, canonical
+from schema.custom_fields import HASH_LENGTH, canonical, is_hash
 from schema.entities import DELETED_AT, EVENT, GROUPS, Entity
 from schema.version import Version, explains, is_read, newer
 
@@ -170,7 +170,7 @@ def row(entity: Entity, record: Record) -> dict[str, Any]:
     columns = {name: cells.get(name) for name in members(entity)}
     others = cells.keys() - columns.keys()
     if entity.custom_fields is not None:
-        custom = {cell: cells[cell] for cell in others if len(cell) == HASH_LENGTH and HASH.fullmatch(cell)}
+        custom = {cell: cells[cell] for cell in others if len(cell) == HASH_LENGTH and is_hash(cell)}
         columns["custom_fields"] = custom
         others -= custom.keys()
     columns |= _version_columns(entity, record.versions)
@@ -200,5 +200,5 @@ def _version_columns(entity: Entity, versions: Mapping[str, Version]) -> dict[st
 
 
 def _most_common(versions: Mapping[str, Version], names: Iterable[str]) -> Version | None:
-    counted = Counter(versions[name] for name in names if name in versions)
-    return counted.most_common(1)[0][0] if counted else None
+    told = [versions[name] for name in names if name in versions]
+    return Counter(told).most_common(1)[0][0] if told else None

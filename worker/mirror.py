@@ -7,6 +7,7 @@ records in id order, fold, write, tell history. What another worker has claimed 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from schema import dml
@@ -143,23 +144,19 @@ def _fold_all(record: Record, changes: list[Change], told: _Told) -> bool:
 async def _upsert(connection: Connection, company: Company, entity: Entity, moved: dict[RecordId, Record]) -> None:
     if not moved:
         return
-    names = dml.written(entity)
-    parameters = []
-    for record_id, record in moved.items():
-        found = row(entity, record) | {"id": record_id}
-        parameters.append([found[name] for name in names])
+    in_order = itemgetter(*dml.written(entity))
+    parameters = [in_order({"id": record_id, **row(entity, record)}) for record_id, record in moved.items()]
     stored = await connection.fetchmany(dml.upsert(company.slug, entity), parameters)
     if len(stored) != len(moved):
         raise Conflict(f"{len(moved) - len(stored)} {entity.plural} were written by another worker first")
 
 
 async def _learn_types(connection: Connection, company: Company, changes: Iterable[Change]) -> set[FieldType]:
-    learnt = {
-        (change.entity.custom_fields or change.entity.name, key, kind)
-        for change in changes
-        for key, kind in change.types.items()
-    }
-    unknown = {(entity, key, kind) for entity, key, kind in learnt if company.types_of(entity).get(key) != kind}
+    unknown: set[FieldType] = set()
+    for change in changes:
+        entity = change.entity.custom_fields or change.entity.name
+        new = change.types.items() - company.types_of(entity).items()
+        unknown |= {(entity, key, kind) for key, kind in new}
     if unknown:
         await fields.learn(connection, company.id, unknown)
     return unknown
