@@ -5,7 +5,7 @@ cells of every source; v1: more cells; partial: some of them), and REST reads th
 true then. The judge sorts everything by time and overwrites; it knows nothing of versions per cell.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +18,7 @@ from schema.columns import parse_time
 from schema.entities import BY_NAME, DELETED_AT, MERGED_INTO
 from schema.history import retell
 from schema.reading import existence
-from schema.record import Record, fold, load, row
+from schema.record import Record, _fold_cells, _overwrite, fold, load, row
 
 DEAL = BY_NAME["deal"]
 INSTALLMENT = BY_NAME["deal_installment"]
@@ -155,6 +155,21 @@ def test_records_without_update_time_are_ordered_by_when_the_read_began(data: st
 
     assert folded(data.draw(st.permutations([*changes, early]))).cells["description"] == truth(changes)["description"]
     assert folded(data.draw(st.permutations([*changes, early, late]))).cells["description"] == "late"
+
+
+@given(st.data())
+def test_overwriting_is_what_folding_cell_by_cell_does_where_everything_wins(data: st.DataObject) -> None:
+    *before, newest = sorted(changes_of(data.draw(histories())), key=lambda change: change.version)
+    told_before = {name: data.draw(values) for name in data.draw(st.sets(st.sampled_from(EVENT_CELLS)))}
+    newest = replace(
+        newest, previous=lambda: told_before, untyped=frozenset(data.draw(st.sets(st.sampled_from(HASHES))))
+    )
+    known = shuffled(data.draw, before) if before else []
+    one, other = folded(known), folded(known)
+    one.untyped, other.untyped = set(HASHES), set(HASHES)
+
+    assert _overwrite(one, newest) == _fold_cells(other, newest)
+    assert one == other
 
 
 @given(st.data())
