@@ -1,11 +1,11 @@
 """Composition: which parts make a receiver, which make a worker, from the settings."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import structlog
 
@@ -31,6 +31,7 @@ from worker import app as worker
 T = TypeVar("T")
 _log = structlog.stdlib.get_logger(__name__)
 _seldom = Seldom()
+_LANES_SECONDS: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +94,21 @@ async def subscribed(process: Process) -> AsyncIterator[Subscription]:
     """The queue's consuming side: RabbitMQ where AMQP_URL says so, else the spool under DATA_DIR."""
     settings = process.settings
     subscription: AmqpSubscription | SpoolSubscription
+    looking: asyncio.Task[None] | None = None
     if settings.amqp_url is None:
         subscription = SpoolSubscription(process.spool, on_problem=_report)
     else:
         url = settings.amqp_url.get_secret_value()
         queues = await consumed_queues(url, settings.lanes)
-        subscription = AmqpSubscription(url, queues, on_problem=_report)
-        process.checks.append(_lanes_beyond(settings.lanes, queues))
-        broker = subscription
-        process.checks.append(lambda: _broker_conditions(broker))
+        broker = subscription = AmqpSubscription(url, queues, on_problem=_report)
+        process.checks.extend([lambda: _lanes_beyond(settings.lanes, broker), lambda: _broker_conditions(broker)])
+        looking = asyncio.create_task(_look_for_lanes(broker, url, settings.lanes))
     await subscription.start()
     try:
         yield subscription
     finally:
+        if looking is not None:
+            looking.cancel()
         await subscription.close()
 
 
@@ -217,11 +220,18 @@ async def consumed_queues(url: str, lanes: int) -> tuple[Queue, ...]:
     return (*topology.queues(lanes), *beyond)
 
 
-def _lanes_beyond(lanes: int, queues: Sequence[Queue]) -> Check:
-    beyond = len(queues) - len(topology.queues(lanes))
-    reason = f"{beyond} lanes beyond LANES={lanes} were filled by a process with another setting; consumed too"
-    conditions = (Condition(LanesBeyond.code, reason, blocking=False),) if beyond else ()
-    return lambda: conditions
+async def _look_for_lanes(subscription: AmqpSubscription, url: str, lanes: int) -> None:
+    """Lanes may be made while we run, by a receiver that was given more of them."""
+    while True:
+        await asyncio.sleep(_LANES_SECONDS)
+        subscription.consume_also(await consumed_queues(url, lanes))
+
+
+def _lanes_beyond(lanes: int, subscription: AmqpSubscription) -> Iterator[Condition]:
+    beyond = len(subscription.queues) - len(topology.queues(lanes))
+    if beyond:
+        reason = f"{beyond} lanes beyond LANES={lanes} were filled by a process with another setting; consumed too"
+        yield Condition(LanesBeyond.code, reason, blocking=False)
 
 
 def _starting(process: Process) -> Callable[[], None]:

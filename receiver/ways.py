@@ -19,7 +19,7 @@ from runtime.health import Condition
 from runtime.measurements import BUNDLES_PUBLISHED, ON_SPOOL, PUBLISH_FAILURES, SPOOL_PENDING
 from runtime.metrics import Metrics
 from runtime.transport import Publisher
-from schema.errors import NotNow, Problem, QueueUnavailable, SpoolUnavailable
+from schema.errors import NotNow, Problem, QueueMissing, QueueUnavailable, SpoolUnavailable
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -33,7 +33,8 @@ class Refuge(Publisher, Protocol):
     async def drain(self, publisher: Publisher, *, max_in_flight: int) -> int:
         """Move what is kept to `publisher`, oldest first, forgetting each message once it is confirmed there.
 
-        Return how many were moved once nothing is left. Raise NotNow when `publisher` does; the rest is kept.
+        Return how many were moved once nothing is left. Raise NotNow when `publisher` does; the rest is kept. Of a
+        QueueMissing all else is moved first.
         """
 
     async def pending(self) -> int:
@@ -125,6 +126,7 @@ class Ways:
         self._given_up = asyncio.Event()
         self._attempts = 0
         self._refused: tuple[float, NotNow] | None = None
+        self._missing: QueueMissing | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -148,6 +150,8 @@ class Ways:
             yield Condition(
                 QueueUnavailable.code, "the broker does not confirm; events go to the spool", blocking=False
             )
+        if self._missing is not None:
+            yield Condition(QueueMissing.code, f"{self._missing.reason}; its events stay in the spool", blocking=False)
         if self._refused is not None:
             since, problem = self._refused
             # It ends by itself: behind a load balancer that believes us, no request would come to prove us well again.
@@ -227,6 +231,10 @@ class Ways:
     async def _drain(self, kept: Refuge) -> None:
         try:
             moved = await kept.drain(self._primary, max_in_flight=self._drain_in_flight)
+        except QueueMissing as problem:
+            if self._missing is None:
+                _log.warning("drain_incomplete", code=problem.code, reason=problem.reason)
+            self._missing = problem
         except SpoolUnavailable as problem:
             _log.warning("drain_failed", code=problem.code, reason=problem.reason)
         except NotNow as problem:
@@ -234,6 +242,7 @@ class Ways:
         except Exception:  # noqa: BLE001 - a bug of the drain must not end what brings the primary back
             _log.exception("drain_crashed")
         else:
+            self._missing = None
             if moved:
                 _log.info("drained", messages=moved)
 

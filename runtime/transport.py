@@ -27,7 +27,10 @@ class Publisher(Protocol):
     """The side that brings messages in."""
 
     async def publish(self, routing_key: str, body: bytes) -> None:
-        """Return once `body` is durable. Raise schema.errors.NotNow when it is not, or may not be."""
+        """Return once `body` is durable. Raise schema.errors.NotNow when it is not, or may not be.
+
+        QueueMissing says that only this routing key is the trouble.
+        """
 
     async def close(self) -> None: ...
 

@@ -154,6 +154,13 @@ class QueueUnavailable(NotNow):
     remedy = "Start RabbitMQ or clear its alarm; receivers meanwhile spool to disk and drain by themselves."
 
 
+class QueueMissing(QueueUnavailable):
+    """The broker has no queue for a lane of which messages lie in the spool; the other lanes are moved meanwhile."""
+
+    code = "queue_missing"
+    remedy = "Start a receiver or worker with the LANES that filled the lane: it makes the queue. Nothing is lost."
+
+
 class SpoolUnavailable(NotNow):
     """The local spool cannot take more: disk full, read-only, or held by another process."""
 

@@ -8,12 +8,12 @@ from pamqp.commands import Queue as Qu
 
 from runtime.amqp import wire
 from runtime.amqp.broker import LOST, close, connect, declare, explain, parse_url, why_ended
-from runtime.amqp.channel import Blocked, Channel, Unroutable
+from runtime.amqp.channel import Blocked, Channel, Lost, Unroutable
 from runtime.amqp.connection import Connection
 from runtime.amqp.reconnecting import Reconnecting
 from runtime.backoff import RECONNECT, Backoff
 from runtime.on_problem import OnProblem, ignore
-from schema.errors import QueueUnavailable
+from schema.errors import QueueMissing, QueueUnavailable
 from schema.topology import EXCHANGE, Queue
 
 
@@ -94,7 +94,9 @@ class AmqpPublisher:
             late = f"RabbitMQ at {self._url.host} did not confirm within {self._confirm_timeout:g} s"
             raise QueueUnavailable(late) from None
         except Unroutable:
-            raise QueueUnavailable(f"RabbitMQ has no queue for routing key {routing_key!r}") from None
+            if any(queue.routing_key == routing_key for queue in self._queues):
+                link.connection.end(Lost("a queue of ours is missing"))  # connected anew it is declared anew
+            raise QueueMissing(f"RabbitMQ has no queue for routing key {routing_key!r}") from None
         except LOST as error:
             raise QueueUnavailable(explain(error, self._url)) from None
 

@@ -1,7 +1,7 @@
 """Consuming all queues fairly, over a connection that is rebuilt whenever it ends or falls silent."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Final, NamedTuple
@@ -88,6 +88,17 @@ class AmqpSubscription:
     async def start(self) -> None:
         """Begin to connect and return after the first outcome, good or bad: the broker may come later."""
         await self._connecting.start()
+
+    @property
+    def queues(self) -> Sequence[Queue]:
+        return self._queues
+
+    def consume_also(self, queues: Iterable[Queue]) -> None:
+        """Those of `queues` that are not consumed yet, from now on: if there are any, the connection is built anew."""
+        more = [queue for queue in queues if queue not in self._queues]
+        self._queues = (*self._queues, *more)
+        if more and self._link is not None and not self._link.cancelled.done():
+            self._link.cancelled.set_result(AmqpError("more queues are consumed from now on"))
 
     @property
     def connected(self) -> bool:

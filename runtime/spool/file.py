@@ -6,7 +6,7 @@ subscription of the directory. WAL mode lets both work at once; a commit is on d
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -64,10 +64,13 @@ class SpoolFile:
         with self._transaction():
             self._connection.executemany("INSERT INTO messages (routing_key, body) VALUES (?, ?)", rows)
 
-    def oldest(self, limit: int) -> list[Row]:
+    def oldest(self, limit: int, without: Collection[str] = ()) -> list[Row]:
+        """The first messages, except those of the routing keys in `without`."""
+        marks = ", ".join("?" * len(without))
         with _translated(self.path):
             found = self._connection.execute(
-                "SELECT id, routing_key, body, 0 FROM messages ORDER BY id LIMIT ?", (limit,)
+                f"SELECT id, routing_key, body, 0 FROM messages WHERE routing_key NOT IN ({marks}) ORDER BY id LIMIT ?",
+                (*without, limit),
             )
             return [Row(*row) for row in found]
 

@@ -11,7 +11,7 @@ from runtime.spool.file import DamagedSpool, Row, SpoolFile
 from runtime.spool.holding import Holding, orphans, own
 from runtime.spool.place import prepare
 from runtime.transport import Publisher
-from schema.errors import Problem, SpoolUnavailable
+from schema.errors import Problem, QueueMissing, SpoolUnavailable
 
 _BATCH_PER_FLIGHT: Final = 8
 T = TypeVar("T")
@@ -81,19 +81,20 @@ class SpoolWriter:
 
         At most `max_in_flight` are being published at a time. Raise NotNow when the publisher does: what it did not
         confirm is kept. A message is deleted after its confirm, so after a crash in between it is moved again.
+        Messages without a queue hold up no others: QueueMissing is raised at the end, for one of them.
         """
         await self.adopt()
-        moved = 0
+        move = _Move(publisher, max_in_flight)
         for holding in self._holdings():
             try:
-                while rows := await self._in_thread(holding.file.oldest, max_in_flight * _BATCH_PER_FLIGHT):
-                    await self._move(holding.file, rows, publisher, max_in_flight)
-                    moved += len(rows)
+                await self._empty(holding.file, move)
             except DamagedSpool as problem:
                 await self._in_thread(self._abandon, holding, problem)
             else:
-                await self._in_thread(self._let_go, holding)
-        return moved
+                await self._in_thread(self._let_go_if_empty, holding)
+        for missing in move.missing.values():
+            raise missing
+        return move.moved
 
     async def close(self) -> None:
         """Commit what is gathered and give up the files; `pending` still tells what is left in them."""
@@ -118,18 +119,14 @@ class SpoolWriter:
         finally:
             self._committing = None
 
-    async def _move(self, file: SpoolFile, rows: list[Row], publisher: Publisher, max_in_flight: int) -> None:
-        confirmed: list[int] = []
-        left = iter(rows)
-        moving = [_publish_each(left, publisher, confirmed) for _ in range(max_in_flight)]
-        try:
-            # Not a TaskGroup: when one publish fails, the others may still be confirmed.
-            outcomes = await asyncio.gather(*moving, return_exceptions=True)
-        finally:
-            await self._in_thread(file.settle, confirmed)
-        for outcome in outcomes:
-            if outcome is not None:
-                raise outcome
+    async def _empty(self, file: SpoolFile, move: "_Move") -> None:
+        limit = move.max_in_flight * _BATCH_PER_FLIGHT
+        while rows := await self._in_thread(file.oldest, limit, tuple(move.missing)):
+            confirmed: list[int] = []
+            try:
+                await move.rows(rows, confirmed)
+            finally:
+                await self._in_thread(file.settle, confirmed)
 
     async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
@@ -180,9 +177,9 @@ class SpoolWriter:
             self._adopted.remove(holding)
         holding.abandon(problem, self._on_problem)
 
-    def _let_go(self, holding: Holding) -> None:
+    def _let_go_if_empty(self, holding: Holding) -> None:
         # What was adopted and is empty now is removed by the next adoption.
-        if holding is not self._own:
+        if holding is not self._own and not holding.messages():
             self._adopted.remove(holding)
             holding.release()
 
@@ -195,16 +192,39 @@ class SpoolWriter:
             self._own, self._adopted = None, []
 
 
-async def _publish_each(rows: Iterator[Row], publisher: Publisher, confirmed: list[int]) -> None:
-    """Publish rows of the shared iterator until it is exhausted; after a failure nobody who shares it goes on."""
-    for row in rows:
-        try:
-            await publisher.publish(row.routing_key, row.body)
-        except BaseException:
-            for _ in rows:
-                pass
-            raise
-        confirmed.append(row.id)
+class _Move:
+    """Rows on their way to a publisher. `missing`: the routing keys for which it has no queue."""
+
+    def __init__(self, publisher: Publisher, max_in_flight: int) -> None:
+        self.max_in_flight = max_in_flight
+        self.moved = 0
+        self.missing: dict[str, QueueMissing] = {}
+        self._publisher = publisher
+
+    async def rows(self, rows: list[Row], confirmed: list[int]) -> None:
+        """Publish them, and enter in `confirmed` the ids of those that were."""
+        left = iter(rows)
+        publishing = [self._each(left, confirmed) for _ in range(self.max_in_flight)]
+        # Not a TaskGroup: when one publish fails, the others may still be confirmed.
+        outcomes = await asyncio.gather(*publishing, return_exceptions=True)
+        self.moved += len(confirmed)
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
+
+    async def _each(self, rows: Iterator[Row], confirmed: list[int]) -> None:
+        """Publish rows of the shared iterator until it is exhausted; after a failure nobody who shares it goes on."""
+        for row in rows:
+            try:
+                await self._publisher.publish(row.routing_key, row.body)
+            except QueueMissing as problem:
+                self.missing[row.routing_key] = problem
+            except BaseException:
+                for _ in rows:
+                    pass
+                raise
+            else:
+                confirmed.append(row.id)
 
 
 def _settle(committed: asyncio.Future[None], problem: str | None) -> None:

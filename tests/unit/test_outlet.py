@@ -14,7 +14,7 @@ from runtime.measurements import BUNDLES_PUBLISHED, ON_SPOOL, PUBLISH_FAILURES, 
 from runtime.metrics import Metrics
 from runtime.transport import Publisher
 from schema.envelope import MAX_BUNDLE_BYTES, Envelope, pack, unpack
-from schema.errors import NotNow, QueueUnavailable, SpoolUnavailable
+from schema.errors import NotNow, QueueMissing, QueueUnavailable, SpoolUnavailable
 from schema.topology import route
 
 PATIENCE = 5.0
@@ -454,6 +454,31 @@ async def test_past_the_deadline_closing_refuses_what_is_not_durable(bench: Call
     await asyncio.wait_for(room.outlet.close(0.01), PATIENCE)
     assert [type(failure) for failure in await all_of([sent, waiting])] == [QueueUnavailable] * 2
     assert gate.closed
+
+
+async def test_what_no_queue_takes_stays_in_the_refuge_and_is_told_while_the_broker_is_used(
+    bench: Callable[..., Bench],
+) -> None:
+    """A drain that fails for one lane must not send everything there and back for ever."""
+
+    class Stuck(Spool):
+        drains = 0
+        missing = True
+
+        async def drain(self, publisher: Publisher, *, max_in_flight: int) -> int:
+            self.drains += 1
+            if self.missing:
+                raise QueueMissing("no queue for lane.9")
+            return await super().drain(publisher, max_in_flight=max_in_flight)
+
+    broker, spool = Gate(), Stuck()
+    room = bench(broker, spool)
+    await until(lambda: spool.drains >= 3)
+    assert await all_of([room.put(b"direct")]) == [None]
+    assert [envelope.body for envelope in broker.confirmed] == [b"direct"]
+    assert [(condition.code, condition.blocking) for condition in room.conditions()] == [("queue_missing", False)]
+    spool.missing = False
+    await until(lambda: not room.conditions())
 
 
 async def test_gauges_are_absent_before_a_first_reading(bench: Callable[..., Bench]) -> None:

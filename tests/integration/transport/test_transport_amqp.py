@@ -14,7 +14,7 @@ from yarl import URL
 from runtime.amqp import AmqpPublisher, AmqpSubscription, SilentConsumer
 from runtime.amqp.channel import Channel
 from runtime.amqp.subscription import _Consumer
-from schema.errors import Misconfigured, Problem, QueueUnavailable
+from schema.errors import Misconfigured, Problem, QueueMissing, QueueUnavailable
 from schema.topology import Queue, lane_queue, queues
 
 LANE = lane_queue(0)
@@ -179,6 +179,34 @@ async def test_an_unroutable_message_is_not_confirmed(amqp: Amqp) -> None:
     with pytest.raises(QueueUnavailable, match=r"lane\.999"):
         await publisher.publish("lane.999", b"x")
     await publisher.publish(LANE.routing_key, b"x")
+
+
+async def test_a_queue_of_ours_that_somebody_deleted_is_made_again_by_the_publisher(amqp: Amqp) -> None:
+    publisher = await amqp.publisher()
+    connection = await aio_pika.connect(amqp.url)
+    async with connection:
+        await (await connection.channel()).queue_delete(LANE.name)
+    with pytest.raises(QueueMissing, match=r"lane\.0"):
+        await publisher.publish(LANE.routing_key, b"x")
+    await publish_for_sure(publisher, b"y")
+
+
+async def test_queues_that_are_made_later_can_be_consumed_too(amqp: Amqp) -> None:
+    publisher, subscription = await amqp.publisher(), await amqp.subscription()
+    later = lane_queue(LANES)
+    more = AmqpPublisher(amqp.url, [later], backoff=QUICK)
+    await more.start()
+    await more.publish(later.routing_key, b"later")
+    await more.close()
+    subscription.consume_also([LANE, later])
+    await publisher.publish(LANE.routing_key, b"as before")
+    messages = await receive(subscription, 2)
+    assert {(message.queue, message.body) for message in messages} == {
+        (LANE.name, b"as before"),
+        (later.name, b"later"),
+    }
+    await subscription.ack(messages)
+    await backlog_becomes(subscription, later.name, 0)
 
 
 async def test_probes_leave_nothing_behind(amqp: Amqp) -> None:

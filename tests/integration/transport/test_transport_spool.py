@@ -16,7 +16,7 @@ from rig.transports import Spool, backlog_becomes, receive
 
 from runtime.spool import DamagedSpool, SpoolSubscription, SpoolWriter, place
 from runtime.spool.file import SpoolFile
-from schema.errors import Misconfigured, Problem, QueueUnavailable, SpoolUnavailable
+from schema.errors import Misconfigured, Problem, QueueMissing, QueueUnavailable, SpoolUnavailable
 from schema.topology import LARGE, lane_queue
 
 LANE = lane_queue(0)
@@ -155,6 +155,28 @@ async def test_draining_stops_when_the_broker_goes_and_keeps_what_it_did_not_con
     broker = Collector()
     await writer.drain(broker, max_in_flight=2)
     assert {int(body) for _, body in broker.taken} == set(range(37, 60))
+
+
+class WithoutLaneNine(Collector):
+    async def publish(self, routing_key: str, body: bytes) -> None:
+        if routing_key == "lane.9":
+            raise QueueMissing("no queue for lane.9")
+        await super().publish(routing_key, body)
+
+
+async def test_a_lane_without_a_queue_holds_up_no_other_when_draining(spool: Spool) -> None:
+    writer = await spool.publisher()
+    for number in range(100):
+        await writer.publish("lane.9" if number % 2 else "lane.0", b"%d" % number)
+    broker = WithoutLaneNine()
+    for _ in range(2):
+        with pytest.raises(QueueMissing, match=r"lane\.9"):
+            await writer.drain(broker, max_in_flight=2)
+        assert sorted(int(body) for _, body in broker.taken) == list(range(0, 100, 2))
+        assert await writer.pending() == 50
+    healed = Collector()
+    assert await writer.drain(healed, max_in_flight=2) == 50
+    assert {int(body) for _, body in healed.taken} == set(range(1, 100, 2))
 
 
 async def test_draining_adopts_what_dead_processes_left_and_removes_their_empty_files(spool: Spool) -> None:
