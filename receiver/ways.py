@@ -83,7 +83,7 @@ class Way:
             self._failed(late)
             raise late from error
         except Exception as error:
-            _log.exception("publish_crashed", outlet=self.name)
+            _log.exception("publish_crashed", way=self.name)
             crash = self.problem(f"{self.name} failed unexpectedly: {type(error).__name__}")
             self._failed(crash)
             raise crash from error

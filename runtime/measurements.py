@@ -61,13 +61,13 @@ BUNDLE_EVENTS: Final = Metric(
     "pipemirror_bundle_events", "histogram", "Events that travelled together in one queue message", (), _BUNDLE_EVENTS
 )
 BUNDLES_PUBLISHED: Final = Metric(
-    "pipemirror_bundles_published_total", "counter", "Bundles made durable, by outlet: `amqp` or `spool`", ("outlet",)
+    "pipemirror_bundles_published_total", "counter", "Bundles made durable, by way: `amqp` or `spool`", ("way",)
 )
 PUBLISH_FAILURES: Final = Metric(
     "pipemirror_publish_failures_total",
     "counter",
-    "Bundles an outlet did not take, by outlet and code",
-    ("outlet", "code"),
+    "Bundles a way did not take, by way and code",
+    ("way", "code"),
 )
 SPOOL_PENDING: Final = Metric("pipemirror_spool_pending", "gauge", "Queue messages in this process's spool")
 SPOOL_BYTES: Final = Metric("pipemirror_spool_bytes", "gauge", "Size of all files of the spool, in bytes")

@@ -46,7 +46,7 @@ class Blocked(AmqpError):
     """The broker takes no messages for now: it raised an alarm for memory or disk."""
 
 
-class Delivery(NamedTuple):
+class Arrival(NamedTuple):
     """A message as a consumer gets it. `headers` are the application's and the broker's."""
 
     tag: int
@@ -70,7 +70,7 @@ class Channel:
     def __init__(self, number: int, connection: Wire) -> None:
         self.number = number
         self.ended: asyncio.Future[AmqpError] = asyncio.get_running_loop().create_future()
-        self.on_delivery: Callable[[Delivery], None] | None = None
+        self.on_arrival: Callable[[Arrival], None] | None = None
         self.on_cancel: Callable[[], None] | None = None
         self._connection = connection
         self._calls: deque[asyncio.Future[Method]] = deque()
@@ -177,9 +177,9 @@ class Channel:
         """The content that was arriving is here."""
         if self._delivered is None:
             self._returned()
-        elif self.on_delivery is not None:
+        elif self.on_arrival is not None:
             body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-            self.on_delivery(Delivery(*self._delivered, wire.read_headers(self._header), body))
+            self.on_arrival(Arrival(*self._delivered, wire.read_headers(self._header), body))
         self._parts = []
 
     def _returned(self) -> None:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from pamqp.commands import Basic
 
 from runtime.amqp.broker import LOST, SilentConsumer, close, connect, declare, explain, parse_url, why_ended
-from runtime.amqp.channel import AmqpError, Channel, Delivery
+from runtime.amqp.channel import AmqpError, Arrival, Channel
 from runtime.amqp.connection import Connection
 from runtime.amqp.reconnecting import Reconnecting
 from runtime.amqp.unacked import Unacked
@@ -189,16 +189,16 @@ class AmqpSubscription:
             if not link.cancelled.done():
                 link.cancelled.set_result(AmqpError(f"the broker ended the consumer of {queue.name}"))
 
-        channel.on_delivery = partial(self._delivered, consumer)
+        channel.on_arrival = partial(self._delivered, consumer)
         channel.on_cancel = cancelled
         await channel.call(Basic.Qos(prefetch_count=queue.prefetch))
         await channel.call(Basic.Consume(queue=queue.name, consumer_tag=_CONSUMER))
         return consumer
 
-    def _delivered(self, consumer: _Consumer, delivery: Delivery) -> None:
+    def _delivered(self, consumer: _Consumer, arrival: Arrival) -> None:
         name = consumer.queue.name
-        consumer.unacked.delivered(delivery.tag)
-        message = Message(delivery.body, _redeliveries(delivery), name, name == DEAD.name, _Tag(consumer, delivery.tag))
+        consumer.unacked.delivered(arrival.tag)
+        message = Message(arrival.body, _redeliveries(arrival), name, name == DEAD.name, _Tag(consumer, arrival.tag))
         self._last_sign = asyncio.get_running_loop().time()
         self._rebuilt_in_silence = False
         self._waiting.add(name, message)
@@ -232,7 +232,9 @@ class AmqpSubscription:
 _COUNT_HEADERS = ("x-delivery-count", "x-acquired-count")
 
 
-def _redeliveries(delivery: Delivery) -> int:
+def _redeliveries(arrival: Arrival) -> int:
     # RabbitMQ 4.3 counts hand-outs apart from failed deliveries; a worker that dies shows in one of them.
-    counts = [count for name in _COUNT_HEADERS if isinstance(count := delivery.headers.get(name), int)]
-    return max([*counts, 1 if delivery.redelivered else 0])
+    if not arrival.headers:
+        return int(arrival.redelivered)
+    counts = [count for name in _COUNT_HEADERS if isinstance(count := arrival.headers.get(name), int)]
+    return max([*counts, 1 if arrival.redelivered else 0])

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from runtime.on_problem import OnProblem
 from runtime.spool.file import SUFFIX, DamagedSpool, Row, SpoolFile
-from runtime.spool.holding import set_aside_if_free
+from runtime.spool.leased import set_aside_if_free
 from schema.errors import Problem, SpoolUnavailable
 
 _CLOCK_TICK_NS: Final = 1_000_000_000

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from runtime.on_problem import OnProblem, ignore
 from runtime.spool.file import DamagedSpool, Row, SpoolFile
-from runtime.spool.holding import Holding, orphans, own
+from runtime.spool.leased import LeasedFile, orphans, own
 from runtime.spool.place import prepare
 from runtime.transport import Publisher
 from schema.errors import Problem, QueueMissing, SpoolUnavailable
@@ -47,8 +47,8 @@ class SpoolWriter:
         self._on_commit = on_commit
         self._on_problem = on_problem
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool-writer")
-        self._own: Holding | None = None
-        self._adopted: list[Holding] = []
+        self._own: LeasedFile | None = None
+        self._adopted: list[LeasedFile] = []
         self._gathered: list[_Waiting] = []
         self._committing: asyncio.Task[None] | None = None
         self._closed = False
@@ -85,13 +85,13 @@ class SpoolWriter:
         """
         await self.adopt()
         move = _Move(publisher, max_in_flight)
-        for holding in self._holdings():
+        for leased in self._files():
             try:
-                await self._empty(holding.file, move)
+                await self._empty(leased.file, move)
             except DamagedSpool as problem:
-                await self._in_thread(self._abandon, holding, problem)
+                await self._in_thread(self._abandon, leased, problem)
             else:
-                await self._in_thread(self._let_go_if_empty, holding)
+                await self._in_thread(self._let_go_if_empty, leased)
         for missing in move.missing.values():
             raise missing
         return move.moved
@@ -133,10 +133,10 @@ class SpoolWriter:
 
     # From here on: in the thread.
 
-    def _holdings(self) -> list[Holding]:
+    def _files(self) -> list[LeasedFile]:
         return [*self._adopted, *([self._own] if self._own else [])]
 
-    def _acquire(self) -> Holding:
+    def _acquire(self) -> LeasedFile:
         prepare(self._directory)
         self._own = own(self._directory, self._name, self._on_problem)
         return self._own
@@ -152,43 +152,43 @@ class SpoolWriter:
         return None
 
     def _append_somewhere(self, rows: list[tuple[str, bytes]]) -> None:
-        holding = self._own or self._acquire()
+        leased = self._own or self._acquire()
         try:
-            holding.append(rows)
+            leased.append(rows)
         except Problem as problem:
             # A full disk may have room again later; from all else a new file is the way out.
-            if holding.is_sound(problem):
+            if leased.is_sound(problem):
                 raise
-            self._abandon(holding, problem)
+            self._abandon(leased, problem)
             self._acquire().append(rows)
 
     def _count(self) -> int:
-        return sum(holding.messages() for holding in self._holdings())
+        return sum(leased.messages() for leased in self._files())
 
     def _adopt(self) -> int:
         adopted = orphans(self._directory, self._on_problem)
         self._adopted += adopted
-        return sum(holding.messages() for holding in adopted)
+        return sum(leased.messages() for leased in adopted)
 
-    def _abandon(self, holding: Holding, problem: Problem) -> None:
-        if holding is self._own:
+    def _abandon(self, leased: LeasedFile, problem: Problem) -> None:
+        if leased is self._own:
             self._own = None
         else:
-            self._adopted.remove(holding)
-        holding.abandon(problem, self._on_problem)
+            self._adopted.remove(leased)
+        leased.abandon(problem, self._on_problem)
 
-    def _let_go_if_empty(self, holding: Holding) -> None:
+    def _let_go_if_empty(self, leased: LeasedFile) -> None:
         # What was adopted and is empty now is removed by the next adoption.
-        if holding is not self._own and not holding.messages():
-            self._adopted.remove(holding)
-            holding.release()
+        if leased is not self._own and not leased.messages():
+            self._adopted.remove(leased)
+            leased.release()
 
     def _release(self) -> None:
         try:
             self._left = self._count()
         finally:
-            for holding in self._holdings():
-                holding.release()
+            for leased in self._files():
+                leased.release()
             self._own, self._adopted = None, []
 
 

@@ -13,7 +13,7 @@ from pamqp.commands import Queue as Qu
 from pamqp.header import ContentHeader
 
 from runtime.amqp import wire
-from runtime.amqp.channel import AmqpError, Blocked, Channel, Closed, Delivery, Lost, Refused, Unroutable
+from runtime.amqp.channel import AmqpError, Arrival, Blocked, Channel, Closed, Lost, Refused, Unroutable
 from runtime.amqp.connection import Connection
 
 
@@ -111,16 +111,16 @@ async def test_an_alarm_fails_what_is_not_confirmed_and_shows_until_it_is_over(e
 
 async def test_deliveries_are_put_together_from_their_frames(ends: Ends) -> None:
     channel = await ends.channel()
-    delivered: list[Delivery] = []
-    channel.on_delivery = delivered.append
+    delivered: list[Arrival] = []
+    channel.on_arrival = delivered.append
     ends.says(Basic.Deliver("worker", 1, False, "", "q"), ContentHeader(0, 5), ContentBody(b"ab"))
     ends.says(ContentBody(b"cde"))
     ends.says(Basic.Deliver("worker", 2, True, "", "q"), ContentHeader(0, 0, Basic.Properties(headers={"x": 1})))
     ends.says(Basic.Deliver("worker", 3, False, "", "q"), ContentHeader(0, 1), ContentBody(b"f"))
     assert delivered == [
-        Delivery(1, False, {}, b"abcde"),
-        Delivery(2, True, {"x": 1}, b""),
-        Delivery(3, False, {}, b"f"),
+        Arrival(1, False, {}, b"abcde"),
+        Arrival(2, True, {"x": 1}, b""),
+        Arrival(3, False, {}, b"f"),
     ]
 
 

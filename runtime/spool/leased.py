@@ -13,7 +13,7 @@ from schema.errors import Problem, SpoolUnavailable
 _LEASE: Final = ".lease"
 
 
-class Holding(NamedTuple):
+class LeasedFile(NamedTuple):
     """As long as it is held, no other process appends to the file, adopts it or sets it aside."""
 
     file: SpoolFile
@@ -46,32 +46,32 @@ class Holding(NamedTuple):
         self.lease.release()
 
 
-def own(directory: Path, name: str | None, on_problem: OnProblem) -> Holding:
+def own(directory: Path, name: str | None, on_problem: OnProblem) -> LeasedFile:
     """A file to append to: the named one, or the first that nobody holds; a damaged one is set aside and made anew."""
     for candidate in [name] if name else map(str, count()):
         path = directory / f"{candidate}{SUFFIX}"
         lease = Lease.acquire(path.with_suffix(_LEASE))
         if lease is not None:
-            return Holding(_create(path, lease, on_problem), lease)
+            return LeasedFile(_create(path, lease, on_problem), lease)
     raise SpoolUnavailable(f"another process holds {directory / f'{name}{SUFFIX}'}")
 
 
-def orphans(directory: Path, on_problem: OnProblem) -> list[Holding]:
+def orphans(directory: Path, on_problem: OnProblem) -> list[LeasedFile]:
     """The files with messages whose lease is free, now held by us. Empty ones are removed, damaged ones set aside."""
     found = []
     for path in sorted(directory.glob(f"*{SUFFIX}")):
         lease = Lease.acquire(path.with_suffix(_LEASE))
         if lease is None:
             continue
-        holding = None
+        leased = None
         try:
-            holding = _take(path, lease, on_problem)
+            leased = _take(path, lease, on_problem)
         except Problem as problem:
             on_problem(problem)
-        if holding is None:
+        if leased is None:
             lease.release()
         else:
-            found.append(holding)
+            found.append(leased)
     return found
 
 
@@ -85,14 +85,14 @@ def set_aside_if_free(path: Path, problem: DamagedSpool, on_problem: OnProblem) 
     return True
 
 
-def _take(path: Path, lease: Lease, on_problem: OnProblem) -> Holding | None:
+def _take(path: Path, lease: Lease, on_problem: OnProblem) -> LeasedFile | None:
     try:
         file = SpoolFile.existing(path)
         if file is None:
             return None
-        holding = Holding(file, lease)
-        if holding.messages():
-            return holding
+        leased = LeasedFile(file, lease)
+        if leased.messages():
+            return leased
         file.close()
         remove(path)
     except DamagedSpool as problem:
