@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -11,12 +10,12 @@ import typer
 from cli import companies, letters, replaying, roles, status
 from cli.command import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, Json, configure, operate
 from cli.demo import demo as run_demo
-from cli.doctor import examine
+from cli.doctor import doctor
 from cli.output import show
 from cli.sandbox_alone import run_sandbox
 from runtime import logs
 from runtime.release import RELEASE
-from runtime.settings import Settings, load, signing_secrets
+from runtime.settings import load, signing_secrets
 from runtime.shutdown import stop_requested
 from runtime.watchdog import watched_loop
 from schema.credentials import derive, parse_company
@@ -117,6 +116,7 @@ async def _migrate(dsn: str) -> bool:
 
 app.command()(status.status)
 app.command()(replaying.replay)
+app.command()(doctor)
 
 
 @webhooks.command()
@@ -138,22 +138,6 @@ def credentials(
     show(found, as_json=as_json)
     if settings.public_url is None:
         typer.echo("PUBLIC_URL is not set: Pipedrive cannot reach this address yet.", err=True)
-
-
-@app.command()
-def doctor(as_json: Json = False) -> None:
-    """Check what a first deployment gets wrong, in plain words."""
-    settings = load()
-    configure("doctor", settings, level="error")
-    if not asyncio.run(_doctor(settings, as_json=as_json)):
-        sys.exit(EXIT_FAILED)
-
-
-async def _doctor(settings: Settings, *, as_json: bool) -> bool:
-    async with roles.database(settings) as dsn:
-        findings = await examine(settings, dsn)
-    show([asdict(finding) for finding in findings], as_json=as_json)
-    return all(finding.well for finding in findings)
 
 
 @app.command()

@@ -35,13 +35,17 @@ class Login(NamedTuple):
 
 
 class Connection(asyncio.Protocol):
-    """Made by `open_connection`. `ended` becomes why it ended, for whatever reason it does."""
+    """Made by `open_connection`. `ended` becomes why it ended, for whatever reason it does.
+
+    `server` is what the broker says of itself: product, version, platform.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[AmqpError] = self._loop.create_future()
         self.blocked = False
         self.frame_max = wire.FRAME_MAX
+        self.server: FieldTable = {}
         self._transport: asyncio.Transport | None = None
         self._frames = wire.Frames()
         self._control = Channel(0, self)
@@ -53,7 +57,9 @@ class Connection(asyncio.Protocol):
     async def open(self, login: Login) -> None:
         """Shake hands. Raise Closed with the broker's reason, or Lost."""
         self._last_sign = self._loop.time()
-        await self._control.ask(wire.PROTOCOL_HEADER)
+        start = await self._control.ask(wire.PROTOCOL_HEADER)
+        assert isinstance(start, Cn.Start)
+        self.server = start.server_properties
         properties: FieldTable = {
             "product": "pipemirror",
             "connection_name": login.name,
