@@ -27,10 +27,9 @@ _SLOWEST: Final = 200.0
 
 _FILLED_AT_ONCE: Final = 500_000
 _FILL: Final = """
-WITH known AS (SELECT row_number() OVER () - 1 AS number, * FROM {name} WHERE id < {first})
 INSERT INTO {name} (id, {columns})
 SELECT wanted, {columns} FROM generate_series({low}, {high}) AS wanted
-JOIN known ON known.number = wanted % (SELECT count(*) FROM known)
+JOIN {name} AS known ON known.id = 1 + (wanted - 1) % {known}
 """
 _SHAPE: Final = """
 SELECT array_agg(attname::text ORDER BY attnum) AS columns FROM pg_attribute
@@ -99,14 +98,14 @@ async def dropped(ground: Ground, name: str) -> AsyncIterator[str]:
 
 
 async def fill_up(ground: Ground, dsn: str, table: str, rows: int) -> None:
-    """Let the first company's table have rows of all ids up to `rows`: copies of those a worker wrote."""
+    """Let the first company's table have rows of all ids up to `rows`: copies, in turn, of those from 1 on it has."""
     name = f'"{raw_schema(FIRST_SLUG)}"."{table}"'
     found = await read_one(dsn, _SHAPE, name)
     columns = ", ".join(f'"{column}"' for column in found["columns"] if column != "id")
-    first: int = (await read_one(dsn, f"SELECT max(id) + 1 AS id FROM {name}"))["id"]
-    for low in range(first, rows + 1, _FILLED_AT_ONCE):
+    known: int = (await read_one(dsn, f"SELECT max(id) AS id FROM {name}"))["id"]
+    for low in range(known + 1, rows + 1, _FILLED_AT_ONCE):
         high = min(rows, low + _FILLED_AT_ONCE - 1)
-        await administer(ground, dsn, _FILL.format(name=name, columns=columns, first=first, low=low, high=high))
+        await administer(ground, dsn, _FILL.format(name=name, columns=columns, known=known, low=low, high=high))
     await administer(ground, dsn, "VACUUM (ANALYZE)")
 
 

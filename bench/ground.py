@@ -1,6 +1,8 @@
 """What a benchmark stands on: a private RabbitMQ, a private Postgres with fsync, processes as they are shipped."""
 
 import asyncio
+import fcntl
+import os
 import shutil
 import sys
 import tempfile
@@ -9,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import aio_pika
 import orjson
@@ -155,13 +157,21 @@ async def end(process: asyncio.subprocess.Process) -> None:
 
 @asynccontextmanager
 async def ground(postgres: str = EMBEDDED) -> AsyncIterator[Ground]:
-    """Everything that was started ends with this context, and its files go."""
-    folder = _made()
-    try:
-        async with AsyncExitStack() as opened:
-            yield Ground(folder, opened, postgres)
-    finally:
-        shutil.rmtree(folder)
+    """Everything that was started ends with this context, and its files go. Waits until nobody else measures."""
+    with await asyncio.to_thread(_alone):
+        folder = _made()
+        try:
+            async with AsyncExitStack() as opened:
+                yield Ground(folder, opened, postgres)
+        finally:
+            shutil.rmtree(folder)
+
+
+def _alone() -> IO[bytes]:
+    """A lock that is held until it is closed: two benchmarks at once would measure each other."""
+    lock = (Path(tempfile.gettempdir()) / f"pipemirror-bench-{os.getuid()}.lock").open("wb")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
 
 
 def _made() -> Path:

@@ -116,20 +116,26 @@ def _marked(template: Template) -> bytes:
     return b"".join((template.before, _ID.encode(), template.between, _TIME.encode(), template.after))
 
 
-def scattered(deals: Sequence[Template], ids: int, number: int, company_id: int) -> list[Template]:
-    """Changes as those of `deals`, each of a random deal with an id from 1 to `ids`; always the same."""
-    rng = random.Random(SEED)  # noqa: S311 - no secret
-    changes = [
-        found for found in (orjson.loads(_marked(deal)) for deal in deals) if found["meta"]["action"] == "change"
-    ]
-    templates = []
-    for at in range(number):
-        body = changes[at % len(changes)]
-        record_id = rng.randint(1, ids)
-        body["data"]["id"] = record_id
-        body["meta"]["entity_id"] = str(record_id)
-        templates.append(_cut(company_id, body))
-    return templates
+def scattered(deals: Sequence[Template], ids: int, number: int, seed: int) -> list[Template]:
+    """Changes of random deals with ids from 1 to `ids`, each of which sets title and value anew.
+
+    The deals are copies of `deals`, the announced ones with ids from 1 on, in turn: nothing else in them changes.
+    """
+    rng = random.Random(seed)  # noqa: S311 - no secret
+    originals = [orjson.loads(_marked(deal)) for deal in deals]
+    return [_changed(originals[(record_id - 1) % len(deals)], record_id, rng) for record_id in _ids(rng, ids, number)]
+
+
+def _ids(rng: random.Random, most: int, number: int) -> Iterator[int]:
+    return (rng.randint(1, most) for _ in range(number))
+
+
+def _changed(original: dict[str, Any], record_id: int, rng: random.Random) -> Template:
+    before = original["data"]
+    now = before | {"id": record_id, "title": f"Deal {rng.getrandbits(32)}", "value": rng.randint(1, 10**6)}
+    meta = original["meta"] | {"action": "change", "entity_id": str(record_id)}
+    previous = {"title": before["title"], "value": before["value"]}
+    return _cut(int(meta["company_id"]), {"data": now, "previous": previous, "meta": meta})
 
 
 def mean_size(templates: Sequence[Template]) -> float:

@@ -9,7 +9,7 @@ from bench.effort import Effort
 from bench.figures import Figure, Rounds, Target
 from bench.ground import Ground
 from bench.parts.drain import drain, drain_into
-from bench.workload import FIRST_COMPANY, company_ids, scattered, story
+from bench.workload import Story, company_ids, scattered, story
 
 _COMPANIES: Final = Target(reach=0.7)
 _ROWS: Final = Target(reach=0.8)
@@ -35,11 +35,14 @@ async def measure_companies(ground: Ground, effort: Effort) -> list[Figure]:
 
 async def measure_rows(ground: Ground, effort: Effort) -> list[Figure]:
     """Changes of random deals in a table of so many. The databases are filled once: copying them takes too long."""
+    told = story(deals=_DEALS, events=0, only="deal")
     rounds = Rounds()
     async with AsyncExitStack() as filled:
-        places = {rows: await filled.enter_async_context(_filled(ground, effort, rows)) for rows in effort.rows}
+        places = {rows: await filled.enter_async_context(_filled(ground, told, rows)) for rows in effort.rows}
         for number in range(effort.long_rounds):
-            for rows, (dsn, bodies) in places.items():
+            for rows, dsn in places.items():
+                changes = scattered(told.announced, rows, effort.events, seed=number)
+                bodies = ground.save("changes", changes)
                 await administer(ground, dsn, "CHECKPOINT")
                 first = number * effort.events
                 rounds.add(str(rows), await drain_into(ground, dsn, bodies, effort.events, first=first))
@@ -64,10 +67,8 @@ def _figures(rounds: Rounds, sizes: Sequence[int], of_what: str, target: Target)
 
 
 @asynccontextmanager
-async def _filled(ground: Ground, effort: Effort, rows: int) -> AsyncIterator[tuple[str, str]]:
-    """A database with a table of so many deals, and a file of changes to random ones of them."""
-    told = story(deals=_DEALS, events=_DEALS, only="deal")
+async def _filled(ground: Ground, told: Story, rows: int) -> AsyncIterator[str]:
+    """The DSN of a database with a table of so many deals."""
     async with dropped(ground, await prepared(ground, told, 1)) as dsn:
         await fill_up(ground, dsn, "deals", rows)
-        changes = scattered(told.happening, rows, effort.events, FIRST_COMPANY)
-        yield dsn, ground.save(f"changes-{rows}", changes)
+        yield dsn

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from bench.database import fresh, prepared
+from bench.database import fresh, journaled_by, prepared, read_one
 from bench.effort import Effort
 from bench.figures import Figure, Rounds, Samples, Target, percentile
 from bench.ground import Ground, authorized
@@ -71,8 +71,9 @@ async def _sample(ground: Ground, template: str, bodies: str, rate: int, seconds
         receiver, worker = await installation.running()
         ground.place(measured=None)
         # A little load first: prepared statements, caches and connections are those of a process that has run a while.
-        first = rate
+        first, known = rate, (await read_one(dsn, "SELECT count(*) AS events FROM pipemirror.events"))["events"]
         await ground.load(Order(receiver.port, authorized(_COMPANIES), bodies, requests=first))
+        await journaled_by(dsn, known + first, worker)
         begin = time.monotonic() + _START_WITHIN
         order = Order(
             receiver.port, authorized(_COMPANIES), bodies, first=first, rate=rate, seconds=seconds, begin=begin

@@ -9,7 +9,7 @@ from bench.catalogue import chosen
 from bench.figures import Figure, Rounds, Target, percentile, shown, slope
 from bench.profile import parse, table
 from bench.report import Part, document, markdown, parts_of
-from bench.workload import FIRST_COMPANY, Story, company_ids, event_id, read, story, write
+from bench.workload import FIRST_COMPANY, Story, company_ids, event_id, read, scattered, story, write
 from schema.envelope import Envelope
 from schema.event import Event
 from schema.event import read as read_event
@@ -152,3 +152,17 @@ def test_a_profile_counts_each_function_once_a_look_and_leaves_out_waiting() -> 
     assert shares.alone == {"work (a.py:9)": 6, "encode (b.py:2)": 2}
     assert shares.with_callees == {"main (a.py:1)": 8, "work (a.py:9)": 6, "encode (b.py:2)": 2}
     assert "  75.0 %  work (a.py:9)" in table(shares, "worker", 5)
+
+
+def test_scattered_changes_set_title_and_value_of_any_deal_and_leave_the_rest_as_it_was_announced() -> None:
+    announced = story(deals=5, events=0, only="deal").announced
+    originals = [orjson.loads(deal.body(0, 0))["data"] for deal in announced]
+    assert [original["id"] for original in originals] == [1, 2, 3, 4, 5]
+    for number, change in enumerate(scattered(announced, 1_000, 50, seed=1)):
+        told = orjson.loads(change.body(number, 0))
+        record_id = told["data"]["id"]
+        assert told["meta"]["entity_id"] == str(record_id)
+        assert told["meta"]["action"] == "change"
+        original = originals[(record_id - 1) % 5]
+        assert {key for key in original if told["data"][key] != original[key]} <= {"id", "title", "value"}
+        assert told["data"]["title"] != original["title"]
