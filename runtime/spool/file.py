@@ -6,8 +6,9 @@ subscription of the directory. WAL mode lets both work at once; a commit is on d
 
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -15,6 +16,7 @@ from schema.errors import Misconfigured, Problem, SpoolUnavailable
 from schema.spool import APPLICATION_ID, DDL, FORMAT
 
 SUFFIX: Final = ".spool"
+_ROWS_A_STATEMENT: Final = 64
 _BUSY_SECONDS: Final = 5.0
 _WAL_KEPT_BYTES: Final = 16 * 1024 * 1024
 _FREE_PAGES_KEPT: Final = 4096
@@ -58,11 +60,12 @@ class SpoolFile:
         with _translated(path):
             return cls._open(path, "rw")
 
-    def append(self, rows: Iterable[tuple[str, bytes]]) -> None:
-        """Add (routing key, body) rows; return once they are on disk."""
+    def append(self, rows: Sequence[tuple[str, bytes]]) -> None:
+        """Add (routing key, body) rows, all or none; return once they are on disk."""
         self._refuse_removed()
-        with self._transaction():
-            self._connection.executemany("INSERT INTO messages (routing_key, body) VALUES (?, ?)", rows)
+        with _translated(self.path) if len(rows) <= _ROWS_A_STATEMENT else self._transaction():
+            for at in range(0, len(rows), _ROWS_A_STATEMENT):
+                self._insert(rows[at : at + _ROWS_A_STATEMENT])
 
     def oldest(self, limit: int, without: Collection[str] = ()) -> list[Row]:
         """The first messages, except those of the routing keys in `without`."""
@@ -192,6 +195,12 @@ class SpoolFile:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
 
+    def _insert(self, rows: Sequence[tuple[str, bytes]]) -> None:
+        # One statement is one call, its own transaction if it is alone: the interpreter, which the event loop needs,
+        # is let go and won back once and not for each row, BEGIN and COMMIT.
+        marks = ", ".join(["(?, ?)"] * len(rows))
+        self._connection.execute(f"INSERT INTO messages (routing_key, body) VALUES {marks}", [*chain(*rows)])
+
     def _each(self, statement: str, ids: Sequence[int]) -> None:
         if ids:
             self._connection.executemany(statement, ((number,) for number in ids))
@@ -209,30 +218,6 @@ class SpoolFile:
             if free > max(_FREE_PAGES_KEPT, pages // 2):
                 # As a script: execute() would step the pragma once, and a step is a page.
                 self._connection.executescript(f"PRAGMA incremental_vacuum({_FREE_PAGES_STEP})")
-
-
-def remove(path: Path) -> None:
-    """Remove a file that holds no messages, and what belongs to it. Only for the holder of its lease, and closed."""
-    for tail in ("", "-wal", "-shm"):
-        path.with_name(path.name + tail).unlink(missing_ok=True)
-
-
-def set_aside(path: Path) -> Path:
-    """Rename a damaged file, and what belongs to it, out of the way. Only for the holder of its lease."""
-    number = 0
-    while True:
-        target = path.with_name(f"{path.name}{f'.{number}' if number else ''}.corrupt")
-        if not target.exists():
-            break
-        number += 1
-    try:
-        path.rename(target)
-        for tail in ("-wal", "-shm"):
-            with suppress(FileNotFoundError):
-                path.with_name(path.name + tail).rename(target.with_name(target.name + tail))
-    except OSError as error:
-        raise SpoolUnavailable(f"cannot rename the damaged {path}: {error}") from None
-    return target
 
 
 @contextmanager

@@ -1,11 +1,12 @@
 """A spool file together with the lease that makes it ours. Everything here blocks."""
 
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from runtime.on_problem import OnProblem
-from runtime.spool.file import SUFFIX, DamagedSpool, SpoolFile, remove, set_aside
+from runtime.spool.file import SUFFIX, DamagedSpool, SpoolFile
 from runtime.spool.lease import Lease
 from runtime.spool.place import refuse_full
 from schema.errors import Problem, SpoolUnavailable
@@ -23,8 +24,8 @@ class LeasedFile(NamedTuple):
         if not self.lease.is_held():
             raise SpoolUnavailable(f"the lease of {self.file.path} was removed")
         # Twice: first SQLite's log takes it, later the file itself.
-        needed = 2 * sum(len(body) for _, body in rows) - self.file.reusable()
-        refuse_full(self.file.path.parent, needed)
+        needed = 2 * sum(len(body) for _, body in rows)
+        refuse_full(self.file.path.parent, needed, self.file.reusable)
         self.file.append(rows)
 
     def messages(self) -> int:
@@ -94,7 +95,7 @@ def _take(path: Path, lease: Lease, on_problem: OnProblem) -> LeasedFile | None:
         if leased.messages():
             return leased
         file.close()
-        remove(path)
+        _remove(path)
     except DamagedSpool as problem:
         _report_aside(problem, path, on_problem)
     return None
@@ -112,4 +113,28 @@ def _create(path: Path, lease: Lease, on_problem: OnProblem) -> SpoolFile:
 
 
 def _report_aside(problem: DamagedSpool, path: Path, on_problem: OnProblem) -> None:
-    on_problem(DamagedSpool(f"{problem.reason}; set aside as {set_aside(path).name}"))
+    on_problem(DamagedSpool(f"{problem.reason}; set aside as {_set_aside(path).name}"))
+
+
+def _remove(path: Path) -> None:
+    """Remove a file that holds no messages, and what belongs to it. Only for the holder of its lease, and closed."""
+    for tail in ("", "-wal", "-shm"):
+        path.with_name(path.name + tail).unlink(missing_ok=True)
+
+
+def _set_aside(path: Path) -> Path:
+    """Rename a damaged file, and what belongs to it, out of the way. Only for the holder of its lease."""
+    number = 0
+    while True:
+        target = path.with_name(f"{path.name}{f'.{number}' if number else ''}.corrupt")
+        if not target.exists():
+            break
+        number += 1
+    try:
+        path.rename(target)
+        for tail in ("-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                path.with_name(path.name + tail).rename(target.with_name(target.name + tail))
+    except OSError as error:
+        raise SpoolUnavailable(f"cannot rename the damaged {path}: {error}") from None
+    return target

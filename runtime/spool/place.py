@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path, PurePath
 from typing import Final
 
@@ -44,14 +45,17 @@ def refuse_network(directory: Path) -> None:
         )
 
 
-def refuse_full(directory: Path, needed: int) -> None:
-    """Raise SpoolUnavailable unless `needed` more bytes (negative: less) leave the reserve of the disk untouched."""
+def refuse_full(directory: Path, needed: int, reusable: Callable[[], int]) -> None:
+    """Raise SpoolUnavailable unless `needed` more bytes leave the reserve of the disk untouched.
+
+    `reusable` says how many bytes the files there can take without growing; it is asked only when that matters.
+    """
     try:
         disk = os.statvfs(directory)
     except OSError as error:
         raise SpoolUnavailable(f"cannot look at the disk of {directory}: {error.strerror}") from None
     free = disk.f_bavail * disk.f_frsize
-    if free - needed < RESERVE:
+    if free - needed < RESERVE and free - needed + reusable() < RESERVE:
         raise SpoolUnavailable(f"the disk of {directory} is full: {free} bytes are free, {RESERVE} are kept in reserve")
 
 
