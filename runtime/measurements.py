@@ -11,13 +11,19 @@ from typing import Final, Literal
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One declaration. `buckets` are upper bounds of a histogram, ascending, without infinity."""
+    """One declaration.
+
+    buckets  upper bounds of a histogram, ascending, without infinity
+    known    values of a counter's one label that are there from the start, at zero: the first increment of a series
+             that was not there before is no increase to Prometheus, and no alert
+    """
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
     meaning: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
+    known: tuple[str, ...] = ()
 
 
 _ACK_SECONDS = (0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -42,7 +48,11 @@ HTTP_MALFORMED: Final = Metric(
 )
 
 RECEIVED: Final = Metric(
-    "pipemirror_received_total", "counter", "Requests that brought an event, by HTTP status of the answer", ("status",)
+    "pipemirror_received_total",
+    "counter",
+    "Requests that brought an event, by HTTP status of the answer",
+    ("status",),
+    known=("200", "400", "401", "408", "413", "503"),
 )
 REFUSED_LARGE: Final = Metric(
     "pipemirror_received_refused_large_total", "counter", "Authentic events refused with 413; alert on any"
@@ -84,6 +94,7 @@ EVENTS: Final = Metric(
     "counter",
     "Events by outcome: `applied`, `duplicate`, `dead_letter`, `discarded`, `held` (it will be tried again)",
     ("outcome",),
+    known=("applied", "duplicate", "dead_letter", "discarded", "held"),
 )
 DEAD_LETTERS: Final = Metric("pipemirror_dead_letters_total", "counter", "Dead letters written, by code", ("code",))
 APPLY_SECONDS: Final = Metric(
@@ -110,6 +121,7 @@ CLOCK_AHEAD: Final = Metric(
     "Events committed before they happened, by whose clock is ahead of the worker's: `pipedrive` or `receiver`. "
     "Their lag is observed as 0",
     ("clock",),
+    known=("pipedrive", "receiver"),
 )
 CONFLICTS: Final = Metric(
     "pipemirror_conflicts_total", "counter", "Transactions run again because another worker was first at a record"

@@ -59,7 +59,9 @@ class Counter:
 
 def _start(metric: Metric) -> dict[tuple[str, ...], float]:
     # A counter is truly zero at start, and saying so lets an alert see its first increment.
-    return {(): 0} if metric.kind == "counter" and not metric.labels else {}
+    if metric.kind != "counter":
+        return {}
+    return {(value,): 0 for value in metric.known} if metric.labels else {(): 0}
 
 
 class Metrics(Collector):

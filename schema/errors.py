@@ -179,7 +179,7 @@ class Conflict(NotNow):
     """Another worker changed the same records first; the transaction is simply run again."""
 
     code = "conflict"
-    remedy = "Nothing: it is retried by itself. If it is frequent, use more LANES."
+    remedy = "Nothing: it is retried by itself. If it is frequent, run fewer workers."
 
 
 class Impaired(Problem):
