@@ -31,6 +31,7 @@ _FAMILIES: Final = (
     (Misconfigured, "It cannot even start: exit code 2."),
     (Problem, "None of these: something is wrong that trying again does not mend. A process ended by it exits 1."),
 )
+_ONLY_FAMILIES: Final = (BadContent, NotNow, Impaired)
 
 
 def problems() -> list[type[Problem]]:
@@ -85,12 +86,11 @@ def main(arguments: list[str]) -> int:
 
 
 def _below(problem: type[Problem]) -> Iterator[type[Problem]]:
-    """The leaves of the tree below `problem`."""
+    """All of the tree below `problem` but the families, of which nothing is ever only a member."""
     for kind in problem.__subclasses__():
-        if kind.__subclasses__():
-            yield from _below(kind)
-        else:
+        if kind not in _ONLY_FAMILIES:
             yield kind
+        yield from _below(kind)
 
 
 def _family(problem: type[Problem]) -> type[Problem]:

@@ -17,26 +17,24 @@ from runtime.backoff import Backoff
 from runtime.health import Condition
 from runtime.measurements import COMPANIES
 from runtime.metrics import Metrics
-from schema.custom_fields import Types
 from schema.envelope import Envelope
 from schema.errors import ApplyFailed, BadContent, BadValue, CompanyHeld
 from schema.event import Event, Refusal, read
-from store import companies, dead_letters, fields
+from store import companies, dead_letters
 from store import held as held_events
 from store.companies import Company, OutdatedCompanyError
 from store.database import Connection, Pool, describe
 from store.dead_letters import DeadLetter
-from worker import marks, mirror, parking, provision
+from worker import marks, mirror, parking
 from worker.breaker import Breaker
 from worker.held_companies import HeldCompanies
+from worker.known_companies import KnownCompanies, Readable
 from worker.lag import LagWatch
 from worker.mirror import Applied
 from worker.persistence import Persistence
 from worker.tally import Tally
 
 _log = structlog.stdlib.get_logger(__name__)
-
-Readable = Event | Refusal
 
 TRIES: Final = 5
 
@@ -66,15 +64,16 @@ class Applier:
     ) -> None:
         """`clock` reads seconds since 1970; after `tries` in vain a company is held by itself."""
         self._metrics = metrics
-        self._numbered_slugs = numbered_slugs
         self._breaker = breaker or Breaker()
         self._clock = clock
-        self._companies: dict[int, Company] = {}
         self._held = held or HeldCompanies()
         self._persistence = Persistence(pool, metrics, backoff=backoff, tries=tries)
         self._lag = LagWatch(metrics, clock)
         self._tally = Tally(metrics, self._lag)
+        self._companies = KnownCompanies(self._persistence, numbered_slugs=numbered_slugs)
         self.persist = self._persistence.persist
+        self.read = self._companies.read
+        """As well as is known now. What has to be read again, `apply_read` does."""
 
     @property
     def holding(self) -> bool:
@@ -84,14 +83,6 @@ class Applier:
     def conditions(self) -> Iterator[Condition]:
         yield from self._persistence.conditions()
         yield from self._lag.conditions()
-
-    def read(self, envelopes: Iterable[Envelope]) -> list[Readable]:
-        """Read them as well as is known now. What has to be read again, `apply_read` does."""
-        known = self._companies
-        return [
-            read(envelope, _no_types if (company := known.get(envelope.company_id)) is None else company.types_of)
-            for envelope in envelopes
-        ]
 
     async def apply(self, envelopes: Sequence[Envelope]) -> None:
         """Return once each is committed: as rows, as a dead letter, as held. Raise BreakerOpen if the fault is ours."""
@@ -125,7 +116,7 @@ class Applier:
         try:
             await self._apply_company(company_id, readable)
         except CompanyHeld:
-            self._companies.pop(company_id, None)
+            self._companies.forget(company_id)
             raise
 
     async def park(self, letters: Sequence[DeadLetter]) -> None:
@@ -141,16 +132,16 @@ class Applier:
             await marks.note(self, company_id, found)
 
     async def _apply_events(self, company_id: int, readable: Sequence[Readable]) -> None:
-        company = await self._known(company_id) or Company(company_id, "", companies.ACTIVE)
+        company = await self._companies.get(company_id)
         if company.state == companies.PURGED:
             self._tally.discarded(len(readable))
             return
         if not company.slug and _events(readable):
-            company = await self._provision(company_id)
+            company = await self._companies.make(company_id)
         try:
             await self._apply_group(company, await self._typed(company, readable))
         except OutdatedCompanyError:
-            self._companies.pop(company_id, None)
+            self._companies.forget(company_id)
             await self._apply_events(company_id, self.read(found.envelope for found in readable))
 
     async def _typed(self, company: Company, readable: Sequence[Readable]) -> Sequence[Readable]:
@@ -187,7 +178,7 @@ class Applier:
             return
         if outcome.applied.discarded:
             # Purged meanwhile: what comes next is not even read.
-            self._companies.pop(company.id, None)
+            self._companies.forget(company.id)
         self._metrics.set(COMPANIES, len(self._companies))
         self._tally.committed(outcome.applied, outcome.letters, self._clock() - began)
 
@@ -217,35 +208,6 @@ class Applier:
             self._breaker.failed(record, time.monotonic())
         await self.park([parking.of_event(culprit, problem)])
 
-    async def _known(self, company_id: int) -> Company | None:
-        if company_id not in self._companies:
-            company = await self.persist(lambda connection: _load(connection, company_id))
-            if company is None or company.state == companies.PURGED:
-                # Not remembered: a purged company may be connected again at any time.
-                return company
-            self._companies[company_id] = company
-        return self._companies[company_id]
-
-    async def _provision(self, company_id: int) -> Company:
-        try:
-            company = await self.persist(
-                lambda connection: provision.provision(connection, company_id, numbered_slugs=self._numbered_slugs),
-                company_id=company_id,
-            )
-        except CompanyHeld:
-            raise
-        except Exception as error:
-            # Whatever stands in the way stands in this company's only: no reason to end the worker of all.
-            _log.exception("provisioning_crashed", company_id=company_id)
-            raise CompanyHeld(f"company {company_id}: {describe(error)}") from error
-        _log.info("company_provisioned", company_id=company_id, slug=company.slug)
-        self._companies[company_id] = company
-        return company
-
-
-def _no_types(_: str) -> Types:
-    return {}
-
 
 def _events(readable: Iterable[Readable]) -> list[Event]:
     return [found for found in readable if isinstance(found, Event)]
@@ -259,10 +221,3 @@ def _problem_of(error: Exception) -> BadContent:
     if isinstance(error, RecursionError):
         return BadValue("the body is nested too deeply")
     return ApplyFailed(describe(error))
-
-
-async def _load(connection: Connection, company_id: int) -> Company | None:
-    company = await companies.find(connection, company_id)
-    if company is not None:
-        company.types = await fields.types(connection, company_id)
-    return company

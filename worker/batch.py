@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from runtime.transport import Message
-from worker.applier import Readable
+from worker.known_companies import Readable
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from schema.envelope import Envelope, unpack
 from schema.errors import NotAnEvent, UnknownFormat
 from schema.event import Refusal
 from worker import suspects
-from worker.applier import Applier, Readable
+from worker.applier import Applier
 from worker.batch import Batch, Limits
+from worker.known_companies import Readable
 
 _log = structlog.stdlib.get_logger(__name__)
 

@@ -75,7 +75,7 @@ async def test_a_lost_table_comes_back_with_its_history(pool: Pool, applier: App
     for start in range(0, len(envelopes), 50):
         await applier.apply(envelopes[start : start + 50])
     async with pool.acquire() as connection:
-        await normalise(connection, applier._companies[COMPANY])
+        await normalise(connection, await applier._companies.get(COMPANY))
     await judge.settles(truth)
     before = await everything(judge)
     await lose_deals(judge)
@@ -221,7 +221,7 @@ async def test_events_without_a_table_are_passed_by(pool: Pool, applier: Applier
 async def test_pausing_waits_for_what_is_being_applied_and_is_not_starved_by_it(pool: Pool, applier: Applier) -> None:
     """Four workers hold the company one after the other without a gap."""
     await applier.apply([deal(0).envelope])
-    company = applier._companies[COMPANY]
+    company = await applier._companies.get(COMPANY)
     stop = asyncio.Event()
 
     async def hold() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from rig.events import START, envelope, v2_body
+from rig.events import COMPANY, START, envelope, v2_body
 from rig.scripted import Scripted
 from rig.waiting import until
 
@@ -145,7 +145,7 @@ async def test_a_stop_while_a_suspicious_event_is_held_does_not_count_against_it
 async def test_a_stop_takes_back_its_own_attempt_only(migrated: str, pool: Pool) -> None:
     async with pool.acquire() as connection:
         for _ in range(3):
-            await suspects.note(connection, digest(deal(1)))
+            await suspects.note(connection, digest(deal(1)), COMPANY)
         await suspects.forgive(connection, digest(deal(1)))
     assert await suspected(migrated) == 2
 

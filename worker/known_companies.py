@@ -1,0 +1,82 @@
+"""The companies a worker has met: loaded once, made when they are new, forgotten when they may have changed."""
+
+from collections.abc import Iterable
+
+import structlog
+
+from schema.custom_fields import Types
+from schema.envelope import Envelope
+from schema.errors import CompanyHeld
+from schema.event import Event, Refusal, read
+from store import companies, fields
+from store.companies import Company
+from store.database import Connection, describe
+from worker import provision
+from worker.persistence import Persistence
+
+_log = structlog.stdlib.get_logger(__name__)
+
+Readable = Event | Refusal
+
+
+class KnownCompanies:
+    """What this process remembers of companies and of their custom fields' types."""
+
+    def __init__(self, persistence: Persistence, *, numbered_slugs: bool) -> None:
+        self._persistence = persistence
+        self._numbered_slugs = numbered_slugs
+        self._known: dict[int, Company] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def read(self, envelopes: Iterable[Envelope]) -> list[Readable]:
+        """Read them by the types that are known now."""
+        known = self._known
+        return [
+            read(envelope, _no_types if (company := known.get(envelope.company_id)) is None else company.types_of)
+            for envelope in envelopes
+        ]
+
+    async def get(self, company_id: int) -> Company:
+        """One that nobody has registered yet has no slug."""
+        if company_id in self._known:
+            return self._known[company_id]
+        company = await self._persistence.persist(lambda connection: _load(connection, company_id))
+        if company is None:
+            return Company(company_id, "", companies.ACTIVE)
+        if company.state != companies.PURGED:  # such a one may be connected again at any time
+            self._known[company_id] = company
+        return company
+
+    async def make(self, company_id: int) -> Company:
+        """Register it and make its tables. Raise CompanyHeld when that cannot be done."""
+        try:
+            company = await self._persistence.persist(
+                lambda connection: provision.provision(connection, company_id, numbered_slugs=self._numbered_slugs),
+                company_id=company_id,
+            )
+        except CompanyHeld:
+            raise
+        except Exception as error:
+            # Whatever stands in the way stands in this company's only: no reason to end the worker of all.
+            _log.exception("provisioning_crashed", company_id=company_id)
+            raise CompanyHeld(f"company {company_id}: {describe(error)}") from error
+        _log.info("company_provisioned", company_id=company_id, slug=company.slug)
+        self._known[company_id] = company
+        return company
+
+    def forget(self, company_id: int) -> None:
+        """It may not be what it was: look it up again."""
+        self._known.pop(company_id, None)
+
+
+def _no_types(_: str) -> Types:
+    return {}
+
+
+async def _load(connection: Connection, company_id: int) -> Company | None:
+    company = await companies.find(connection, company_id)
+    if company is not None:
+        company.types = await fields.types(connection, company_id)
+    return company
