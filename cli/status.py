@@ -69,7 +69,7 @@ def _line(entity: Mapping[str, Any]) -> dict[str, Any]:
         "last event": entity["last_event"],
         "last applied": entity["last_applied"],
         "event to row p50/p95/p99": _spread(entity, "event_to_row"),
-        "ack to commit p50/p95/p99": _spread(entity, "ack_to_commit"),
+        "receipt to row p50/p95/p99": _spread(entity, "receipt_to_row"),
     }
 
 

@@ -16,7 +16,7 @@ COUNTED_BELOW: Final = 50_000
 
 _LAG_COLUMNS: Final = (
     "event_to_row_p50", "event_to_row_p95", "event_to_row_p99",
-    "ack_to_commit_p50", "ack_to_commit_p95", "ack_to_commit_p99",
+    "receipt_to_row_p50", "receipt_to_row_p95", "receipt_to_row_p99",
 )  # fmt: skip
 
 _ESTIMATES = """

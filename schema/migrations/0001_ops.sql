@@ -123,17 +123,17 @@ CREATE TABLE IF NOT EXISTS pipemirror.purge_marks (
     PRIMARY KEY (company_id, queue)
 );
 
--- Lag of the last hour in seconds. event_to_row: from the event's own time; ack_to_commit: from our receipt.
+-- Lag of the last hour in seconds. event_to_row: from the event's own time; receipt_to_row: from our receipt.
 CREATE OR REPLACE VIEW pipemirror.lag AS
 SELECT company_id, entity, events, last_event, last_applied,
        event_to_row[1] AS event_to_row_p50, event_to_row[2] AS event_to_row_p95, event_to_row[3] AS event_to_row_p99,
-       ack_to_commit[1] AS ack_to_commit_p50, ack_to_commit[2] AS ack_to_commit_p95, ack_to_commit[3] AS ack_to_commit_p99
+       receipt_to_row[1] AS receipt_to_row_p50, receipt_to_row[2] AS receipt_to_row_p95, receipt_to_row[3] AS receipt_to_row_p99
 FROM (
     SELECT company_id, entity, count(*) AS events, max(occurred_at) AS last_event, max(applied_at) AS last_applied,
            percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (
                ORDER BY extract(epoch FROM applied_at - occurred_at)::float8) AS event_to_row,
            percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (
-               ORDER BY extract(epoch FROM applied_at - received_at)::float8) AS ack_to_commit
+               ORDER BY extract(epoch FROM applied_at - received_at)::float8) AS receipt_to_row
     FROM pipemirror.events
     WHERE applied_at > now() - interval '1 hour'
     GROUP BY company_id, entity

@@ -136,7 +136,7 @@ async def test_status_and_companies_tell_what_is_there(with_letters: Installatio
     assert (company["id"], company["slug"], company["rows"]["deals"]) == (COMPANY, "pipedrive", 2)
     (deals,) = (entity for entity in company["entities"] if entity["entity"] == "deal")
     assert (deals["events_1h"], deals["rows"], deals["rows_estimated"]) == (2, 2, False)
-    assert 0 <= deals["ack_to_commit_p50_seconds"] <= deals["ack_to_commit_p99_seconds"] < 60
+    assert 0 <= deals["receipt_to_row_p50_seconds"] <= deals["receipt_to_row_p99_seconds"] < 60
     assert deals["event_to_row_p50_seconds"] > 86_400, "the events say that they happened long ago"
     assert deals["last_event"].startswith("2025-11-24T16:00:00")
     assert 0 <= company["silence_seconds"] < 60
