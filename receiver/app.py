@@ -4,7 +4,6 @@ It is aiohttp's low-level server: five addresses need no router, middlewares or 
 """
 
 import asyncio
-import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +12,7 @@ from aiohttp import hdrs, web
 
 from receiver.outlet import Outlet
 from receiver.webhook import Webhook
+from runtime.garbage import collect_seldom
 from runtime.health import Check, answer
 from runtime.http import Listener, unnamed
 from runtime.metrics import Metrics
@@ -110,7 +110,5 @@ async def serve(door: Door, outlet: Outlet, *, host: str, port: int, shared: boo
         await runner.cleanup()
         raise
     outlet.start()
-    # What exists by now stays: without it in every collection, pauses are shorter.
-    gc.collect()
-    gc.freeze()
+    collect_seldom()
     return Receiver(runner.addresses[0][1], door, outlet, site, runner)

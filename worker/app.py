@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from runtime.garbage import collect_seldom
 from runtime.health import Check, Condition, answer
 from runtime.http import Listener, unnamed
 from runtime.measurements import BREAKER_OPEN
@@ -69,6 +70,7 @@ async def work(
     vitals = Vitals(pool, subscription, metrics, excused=lambda: _excused(applier, consumer, subscription))
     checks += [part.conditions for part in (applier, consumer, held, house, vitals)]
     started()
+    collect_seldom()
     helpers = [asyncio.ensure_future(helper.run()) for helper in (readmission, house, vitals)]
     try:
         await _consume(consumer, applier, stop, stop_within=options.stop_within, metrics=metrics, checks=checks)
