@@ -36,6 +36,9 @@ SELECT array_agg(attname::text ORDER BY attnum) AS columns FROM pg_attribute
 WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped
 """
 
+_TO_PROVISION: Final = 5.0
+"""Seconds that a new company may take to get its tables."""
+
 _TRANSACTIONS: Final = """
 SELECT count(*) AS events, min(applied_at) AS began
 FROM pipemirror.events WHERE applied_at >= $1 GROUP BY xmin::text ORDER BY 2
@@ -67,7 +70,7 @@ async def prepared(ground: Ground, story: Story, companies: int) -> str:
             receiver.port, authorized(company_ids(companies)), bodies, first=number * 1_000_000, requests=number
         )
         await ground.load(order)
-        await _until_journaled(dsn, number, worker)
+        await _until_journaled(dsn, number, worker, more=_TO_PROVISION * companies)
         await receiver.terminate()
         await worker.terminate()
     await administer(ground, dsn, "VACUUM (ANALYZE)")
@@ -162,11 +165,13 @@ class _Reading:
     postgres: float
 
 
-async def _until_journaled(dsn: str, expected: int, worker: Role, postgres: int = 0) -> list[_Reading]:
+async def _until_journaled(
+    dsn: str, expected: int, worker: Role, postgres: int = 0, *, more: float = 0.0
+) -> list[_Reading]:
     """Look seldom: counting costs Postgres a few milliseconds each time. Raise RuntimeError when it does not come."""
     pool = await create_pool(dsn, size=1, application="bench")
     process = process_of(worker)
-    deadline = time.monotonic() + 60 + expected / _SLOWEST
+    deadline = time.monotonic() + 60 + expected / _SLOWEST + more
     readings: list[_Reading] = []
     try:
         while not readings or readings[-1].events < expected:
