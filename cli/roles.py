@@ -1,7 +1,7 @@
 """Composition: which parts make a receiver, which make a worker, from the settings."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 import structlog
 
-from cli import embedded
+from cli import conditions, embedded
 from receiver.app import Door, Receiver, serve
 from receiver.outlet import Outlet
 from receiver.ways import Ways
@@ -17,14 +17,14 @@ from receiver.webhook import Webhook
 from runtime import amqp, spool
 from runtime.amqp import AmqpPublisher, AmqpSubscription
 from runtime.backoff import Seldom
-from runtime.health import Check, Condition
+from runtime.health import Check
 from runtime.metrics import Metrics
 from runtime.settings import Settings, signing_secrets
 from runtime.spool import SpoolSubscription, SpoolWriter
 from runtime.spool.room import Room
 from runtime.transport import Subscription
 from schema import topology
-from schema.errors import LanesBeyond, Misconfigured, Problem, Starting
+from schema.errors import Misconfigured, Problem
 from schema.topology import Queue
 from worker import app as worker
 
@@ -101,7 +101,7 @@ async def subscribed(process: Process) -> AsyncIterator[Subscription]:
         url = settings.amqp_url.get_secret_value()
         queues = await consumed_queues(url, settings.lanes)
         broker = subscription = AmqpSubscription(url, queues, on_problem=_report)
-        process.checks.extend([lambda: _lanes_beyond(settings.lanes, broker), lambda: _broker_conditions(broker)])
+        process.checks.append(lambda: conditions.of_broker(broker, settings.lanes))
         looking = asyncio.create_task(_look_for_lanes(broker, url, settings.lanes))
     await subscription.start()
     try:
@@ -167,7 +167,7 @@ async def working(
 
 async def run_worker(process: Process) -> None:
     settings = process.settings
-    started = _starting(process)
+    started = conditions.starting(process.checks)
     async with AsyncExitStack() as stack:
         health = worker.serve_health(
             process.checks,
@@ -188,7 +188,7 @@ async def run_worker(process: Process) -> None:
 async def run_up(process: Process) -> None:
     """Receiver and worker in one process, for one machine. The end of either ends both, upstream first."""
     settings = process.settings
-    started = _starting(process)
+    started = conditions.starting(process.checks)
     async with AsyncExitStack() as stack:
         dsn = await stack.enter_async_context(database(settings))
         subscription = await stack.enter_async_context(subscribed(process))
@@ -215,7 +215,7 @@ async def _listening(name: str, port: int, serving: Awaitable[T]) -> T:
 async def consumed_queues(url: str, lanes: int) -> tuple[Queue, ...]:
     """What a worker consumes: also lanes beyond LANES that a receiver with another setting has made and filled."""
     beyond = await amqp.declared(url, [topology.lane_queue(lane) for lane in range(lanes, topology.MOST_LANES)])
-    if beyond:
+    if beyond and _seldom.due(f"lanes {len(beyond)}"):
         _log.warning("lanes_beyond", lanes=lanes, consumed_too=[queue.name for queue in beyond])
     return (*topology.queues(lanes), *beyond)
 
@@ -225,29 +225,6 @@ async def _look_for_lanes(subscription: AmqpSubscription, url: str, lanes: int) 
     while True:
         await asyncio.sleep(_LANES_SECONDS)
         subscription.consume_also(await consumed_queues(url, lanes))
-
-
-def _lanes_beyond(lanes: int, subscription: AmqpSubscription) -> Iterator[Condition]:
-    beyond = len(subscription.queues) - len(topology.queues(lanes))
-    if beyond:
-        reason = f"{beyond} lanes beyond LANES={lanes} were filled by a process with another setting; consumed too"
-        yield Condition(LanesBeyond.code, reason, blocking=False)
-
-
-def _starting(process: Process) -> Callable[[], None]:
-    """The process is not ready until what is returned is called."""
-    condition = Condition(Starting.code, "the database is not prepared yet")
-
-    def check() -> tuple[Condition, ...]:
-        return (condition,)
-
-    process.checks.append(check)
-    return lambda: process.checks.remove(check)
-
-
-def _broker_conditions(subscription: AmqpSubscription) -> tuple[Condition, ...]:
-    problem = subscription.problem
-    return () if problem is None else (Condition("queue_unavailable", problem),)
 
 
 def _report(problem: Problem) -> None:
