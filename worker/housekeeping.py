@@ -10,7 +10,7 @@ from runtime.health import Condition
 from runtime.measurements import HOUSEKEEPING_FAILURES, PARTITIONS_AHEAD
 from runtime.metrics import Metrics
 from schema.errors import HousekeepingFailed, PartitionsMissing
-from store import companies, dead_letters
+from store import companies, dead_letters, replays
 from store.database import Connection, Pool, describe, not_now
 from worker import journal, suspects
 from worker.normalising import normalise
@@ -66,6 +66,7 @@ class Housekeeping:
         await journal.ensure_partitions(connection, now.date(), self._journal_days)
         await dead_letters.expire(connection, now - timedelta(days=self._journal_days))
         await suspects.expire(connection, now - timedelta(days=1))
+        await replays.expire(connection, now - timedelta(days=self._journal_days))
         for company in await companies.all_companies(connection):
             if company.state == companies.ACTIVE:
                 await normalise(connection, company)

@@ -9,6 +9,7 @@ import pytest
 from rig.events import COMPANY, START, deal, envelope, v2_body
 from rig.judge import Judge
 from rig.telling import life
+from rig.waiting import until
 
 from runtime.metrics import Metrics
 from schema.envelope import Envelope
@@ -219,23 +220,33 @@ async def test_events_without_a_table_are_passed_by(pool: Pool, applier: Applier
 
 
 async def test_pausing_waits_for_what_is_being_applied_and_is_not_starved_by_it(pool: Pool, applier: Applier) -> None:
-    """Four workers hold the company one after the other without a gap."""
+    """Six workers hold the company, the one before the other lets go: whoever wants it alone is next all the same."""
     await applier.apply([deal(0).envelope])
-    company = await applier._companies.get(COMPANY)
-    stop = asyncio.Event()
+    company, workers, changes = await applier._companies.get(COMPANY), 6, 8
+    assert company is not None
+    stop, held = asyncio.Event(), 0
 
-    async def hold() -> None:
+    async def hold(number: int) -> None:
+        nonlocal held
+        await asyncio.sleep(number * 0.005)  # out of step, so that at no moment all have let go
         while not stop.is_set():
             async with pool.acquire() as connection, connection.transaction():
                 await companies.hold(connection, company)
-                await connection.execute("SELECT pg_sleep(0.02)")
+                await connection.execute("SELECT pg_sleep(0.03)")
+            held += 1
 
-    holding = [asyncio.ensure_future(hold()) for _ in range(4)]
+    holding = [asyncio.ensure_future(hold(number)) for number in range(workers)]
     try:
-        async with asyncio.timeout(20):
-            await set_state(pool, PAUSED)
+        await until(lambda: held > workers)
+        before = held
+        async with asyncio.timeout(60):
+            for state in (PAUSED, ACTIVE) * (changes // 2):
+                await set_state(pool, state)
+        passed = held - before
     finally:
         stop.set()
         await asyncio.gather(*holding)
+    # What was under way when it asked, and one more each that was on its way to asking.
+    assert passed <= 2 * workers * changes
     async with pool.acquire() as connection, connection.transaction():
-        assert await companies.hold(connection, company) == PAUSED
+        assert await companies.hold(connection, company) == ACTIVE

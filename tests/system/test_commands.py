@@ -61,7 +61,8 @@ async def test_dead_letters_are_listed_shown_replayed_and_discarded(with_letters
     assert again.code == FAILED, "its cause still stands"
     await judge.value("ALTER TABLE pipedrive_raw.deals DROP CONSTRAINT no7")
     assert (await run("dead-letters", "replay", ids["apply_failed"])).code == DONE
-    assert await judge.value("SELECT title FROM pipedrive_raw.deals WHERE id = 7") == "deal 7"
+    rows = await judge.rows("SELECT title, _source FROM pipedrive_raw.deals WHERE id = 7")
+    assert rows == [{"title": "deal 7", "_source": "replay"}]
     assert (await run("dead-letters", "replay", ids["apply_failed"])).code == FAILED, "it is closed"
 
     assert (await run("dead-letters", "replay", "--all")).code == FAILED, "content stays what it is"
