@@ -59,7 +59,12 @@ async def work(
     checks   gets the worker's own conditions, for whoever answers /readyz
     started  is called once the database is prepared and events are about to be applied
     """
-    await _prepare(options.database_url, checks)
+    try:
+        await _prepare(options.database_url, checks, stop)
+    except MigrationWaits:
+        if stop.is_set():
+            return
+        raise
     pool = await create_pool(options.database_url, size=4, application="pipemirror worker")
     held = HeldCompanies()
     applier = Applier(pool, metrics, numbered_slugs=options.numbered_slugs, held=held)
@@ -78,8 +83,8 @@ async def work(
         await _end(helpers, pool)
 
 
-async def _prepare(dsn: str, checks: list[Check]) -> None:
-    """Migrate; meanwhile `checks` say for what it waits."""
+async def _prepare(dsn: str, checks: list[Check], stop: asyncio.Event) -> None:
+    """Migrate; meanwhile `checks` say for what it waits. Raise MigrationWaits on `stop`, before it has begun."""
     waits: list[Condition] = []
 
     def check() -> Sequence[Condition]:
@@ -89,6 +94,8 @@ async def _prepare(dsn: str, checks: list[Check]) -> None:
         if not waits:
             _log.warning("migration_waits", code=MigrationWaits.code, reason=reason)
         waits[:] = [Condition(MigrationWaits.code, reason)]
+        if stop.is_set():
+            raise MigrationWaits(reason)
 
     checks.append(check)
     try:

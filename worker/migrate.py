@@ -26,7 +26,7 @@ _LOOK_EVERY = 0.5
 LOCK_WITHIN = 600.0
 
 OnWait = Callable[[str], None]
-"""Told, again and again, for what the migration waits."""
+"""Told, again and again, for what the migration waits; what it raises ends the waiting."""
 
 
 async def migrate(dsn: str, *, on_wait: OnWait = lambda _: None, lock_within: float = LOCK_WITHIN) -> list[str]:

@@ -115,6 +115,18 @@ async def test_a_stop_in_the_middle_of_a_hold_does_not_wait_for_its_end(migrated
     assert message not in worker.queue.acked
 
 
+async def test_a_worker_that_waits_for_a_migration_says_so_and_may_be_stopped(migrated: str) -> None:
+    other = await asyncpg.connect(migrated)
+    await other.execute("SELECT pg_advisory_lock(7102000)")
+    waiting = Running(migrated)
+    task = asyncio.create_task(waiting.run())
+    await until(lambda: waiting.codes() == {"migration_waits"}, what="told")
+    waiting.stop.set()
+    await asyncio.wait_for(task, 10)
+    assert not waiting.started.is_set()
+    await other.close()
+
+
 async def test_a_stop_while_postgres_is_silent_ends_too(migrated: str) -> None:
     async with running(migrated, stop_within=0.2) as worker:
         worker.queue.put(deal(1))
