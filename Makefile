@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 COMPILE := UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --custom-compile-command 'make lock' $(ARGS)
 
-.PHONY: help venv demo test test-fast chaos bench profile check format docs lock clean
+.PHONY: help venv demo test test-fast chaos broken-promises bench profile check format docs lock clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | \
@@ -29,6 +29,9 @@ test-fast: $(INSTALLED) ## the tests of pure code alone: no services, a few seco
 
 chaos: $(INSTALLED) ## every fault there is a scenario for, a dozen minutes; writes the table of docs/chaos.md
 	$(BIN)/python -m pytest tests/chaos --every-fault --chaos-table docs/chaos.md $(ARGS)
+
+broken-promises: $(INSTALLED) ## break each promise in a copy of the tree: its tests must fail; ARGS='3' takes those so named
+	PYTHONPATH=tests $(BIN)/python -m promises.breaking $(ARGS)
 
 bench: $(INSTALLED) ## measure, side by side with bare ways; ARGS='receiver drain --quick' names what (bench/README.md)
 	$(BIN)/python -m bench $(ARGS)
@@ -49,6 +52,7 @@ format: $(INSTALLED) ## format the code and fix what ruff can
 
 docs: $(INSTALLED) ## write the generated pages of docs/ anew: errors, metrics, settings
 	$(BIN)/python -m cli.pages
+	PYTHONPATH=tests $(BIN)/python -m promises.breaking --write
 
 venv: $(INSTALLED) ## make .venv with exactly the locked packages; done by the other targets when needed
 

@@ -81,3 +81,16 @@ def lock_untyped(slug: str, entity: Entity) -> str:
         f"SELECT {names} FROM {table(slug, entity)} WHERE _untyped IS NOT NULL AND _untyped && $1::text[] "
         "ORDER BY id LIMIT $2 FOR NO KEY UPDATE"
     )
+
+
+def lock_outgrown(slug: str, entity: Entity) -> str:
+    """$1 names of columns, $2 the id after which (null: from the first), $3 how many rows at most.
+
+    Rows that hold in `_extra` what by now has a column.
+    """
+    names = ", ".join(quoted(name) for name in written(entity))
+    return (
+        f"SELECT {names} FROM {table(slug, entity)} "
+        f"WHERE _extra ?| $1::text[] AND ($2::{entity.id_type.sql} IS NULL OR id > $2) "
+        "ORDER BY id LIMIT $3 FOR NO KEY UPDATE"
+    )

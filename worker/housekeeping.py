@@ -1,6 +1,7 @@
 """What a worker does beside applying: partitions, expiry, types learnt late. Any worker may, one at a time does."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -14,10 +15,13 @@ from store import companies, dead_letters, replays
 from store.database import Connection, Pool, describe, not_now
 from worker import journal, suspects
 from worker.normalising import normalise
+from worker.outgrown import outgrow
 
 _log = structlog.stdlib.get_logger(__name__)
 _LOCK = 7_102_004
 EVERY = 60.0
+OUTGROWN_EVERY = 3600.0
+"""Seconds; it reads whole tables. A worker's first round does it too, so the last one that is upgraded mends all."""
 _NEEDED = 2
 
 
@@ -30,6 +34,7 @@ class Housekeeping:
         self._journal_days = journal_days
         self._ahead: int | None = None
         self._failure = ""
+        self._outgrown_due = 0.0
 
     def conditions(self) -> Iterator[Condition]:
         if self._ahead is not None and self._ahead < _NEEDED:
@@ -67,9 +72,14 @@ class Housekeeping:
         await dead_letters.expire(connection, now - timedelta(days=self._journal_days))
         await suspects.expire(connection, now - timedelta(days=1))
         await replays.expire(connection, now - timedelta(days=self._journal_days))
+        due = time.monotonic() >= self._outgrown_due
         for company in await companies.all_companies(connection):
             if company.state == companies.ACTIVE:
                 await normalise(connection, company)
+                if due and (mended := await outgrow(connection, company)):
+                    _log.info("outgrown", company_id=company.id, rows=mended)
+        if due:
+            self._outgrown_due = time.monotonic() + OUTGROWN_EVERY
 
     def _failed(self, error: Exception) -> None:
         self._failure = describe(error)

@@ -1,5 +1,6 @@
 """Plays the fast scenarios in every test run, and all of them with --every-fault, with a table at the end."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,11 +29,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def played(scenario: Scenario, request: pytest.FixtureRequest) -> Played:
-    """Its row of the table."""
+def played(scenario: Scenario, request: pytest.FixtureRequest) -> Iterator[Played]:
+    """Its row of the table; whoever waits for all of them is told as each one ends."""
     found = Played(scenario)
     request.config.stash[PLAYED].append(found)
-    return found
+    yield found
+    if request.config.getoption("--every-fault"):
+        reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+        reporter.ensure_newline()
+        reporter.write_line(f"{scenario.id}, {scenario.fault}: {found.failure or 'held'} ({found.seconds:.0f} s)")
 
 
 @pytest.fixture

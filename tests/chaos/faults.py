@@ -97,6 +97,11 @@ async def _stall(stage: Stage, whom: str) -> None:
     await until(lambda: wire.held > held, what=f"something got stuck on the {whom}")
 
 
+async def _sever(stage: Stage, whom: str) -> None:
+    """What is connected now is so for ever, and hears nothing any more; new connections work."""
+    stage.wires[whom].sever()
+
+
 async def _heal(stage: Stage, whom: str) -> None:
     stage.wires[whom].heal()
 
@@ -127,6 +132,16 @@ def cut_after(passed: int) -> Act:
     return Act(f"cut after {passed} bytes", cut)
 
 
+def rush(rate: float) -> Act:
+    """From now on so many events a second, or as many as the door takes."""
+
+    async def hurry(stage: Stage, _: str) -> None:
+        for teller in stage.tellers:
+            teller.rate = rate
+
+    return Act(f"{rate:g} events a second", hurry)
+
+
 def clock_off(hours: float) -> Act:
     async def step(stage: Stage, whom: str) -> None:
         for actor in stage.whom(whom):
@@ -147,6 +162,7 @@ memory_again = Act("memory again", _memory_again)
 disk_alarm = Act("disk alarm", _disk_alarm)
 disk_again = Act("disk again", _disk_again)
 stall = Act("stall", _stall)
+sever = Act("sever", _sever)
 heal = Act("heal", _heal)
 fill = Act("fill", _fill)
 almost_fill = Act("almost fill", _almost_fill)
@@ -167,6 +183,7 @@ def _times_listening(role: Role) -> int:
 
 
 async def _ended(actor: Actor) -> None:
+    await actor.role.until_ready()  # before that it may not even know the signal
     code = await actor.role.terminate()
     assert code == 0, f"{actor.role.name} ended with {code}:\n{actor.role.log[-2000:]}"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from chaos.scenario import Fault, Scenario
 from chaos.stage import Services, Stage, staged
 from chaos.telling import Teller
-from chaos.verdict import all_are_well, felt, judged, nothing_waits, recovered, shows
+from chaos.verdict import all_are_well, felt, judged, nothing_waits, one_company_each, recovered, shows
 from rig.events import COMPANY
 from rig.processes import SECRET
 from rig.waiting import until
@@ -47,44 +47,42 @@ async def play(played: Played, folder: Path, services: Services) -> None:
     """Fill in `played` as far as it gets; raise what went wrong."""
     scenario = played.scenario
     async with staged(scenario, folder, services) as stage:
-        tellers = [_teller(stage, COMPANY + number) for number in range(scenario.load.companies)]
+        stage.tellers += [_teller(stage, COMPANY + number) for number in range(scenario.load.companies)]
         try:
-            async with _telling(tellers):
+            async with _telling(stage.tellers):
                 for fault in scenario.faults:
                     for _ in range(fault.times):
-                        await _do(stage, tellers, fault)
-                played.recovery = await recovered(stage, tellers)
-                await _told(tellers, scenario.told)
-            await _judge(stage, tellers, played)
+                        await _do(stage, fault)
+                played.recovery = await recovered(stage)
+                await _told(stage, scenario.told)
+            await _judge(stage, played)
         finally:
-            _count(played, tellers)
+            _count(played, stage.tellers)
             played.restarts = sum(actor.restarts for actor in stage.actors)
 
 
-async def _judge(stage: Stage, tellers: Sequence[Teller], played: Played) -> None:
+async def _judge(stage: Stage, played: Played) -> None:
     await nothing_waits(stage)
-    for teller in tellers:
+    for teller in stage.tellers:
         found = await judged(stage, teller)
         played.applied += found.events
         played.letters += found.letters
+    await one_company_each(stage)
     await all_are_well(stage)
-    felt(stage.scenario, tellers)
+    felt(stage)
 
 
-async def _do(stage: Stage, tellers: Sequence[Teller], fault: Fault) -> None:
-    await asyncio.gather(_told(tellers, fault.told), asyncio.sleep(fault.seconds))
+async def _do(stage: Stage, fault: Fault) -> None:
+    await asyncio.gather(_told(stage, fault.told), asyncio.sleep(fault.seconds))
     await fault.act.do(stage, fault.whom)
     for name, codes in fault.shows.items():
         for actor in stage.whom(name):
             await shows(actor, codes)
 
 
-async def _told(tellers: Sequence[Teller], more: int) -> None:
-    def acknowledged() -> int:
-        return sum(len(teller.tally.acked) for teller in tellers)
-
-    goal = acknowledged() + more
-    await until(lambda: acknowledged() >= goal, within=_TOLD_WITHIN, what=f"{more} more events acknowledged")
+async def _told(stage: Stage, more: int) -> None:
+    goal = stage.acknowledged() + more
+    await until(lambda: stage.acknowledged() >= goal, within=_TOLD_WITHIN, what=f"{more} more events acknowledged")
 
 
 def _teller(stage: Stage, company_id: int) -> Teller:

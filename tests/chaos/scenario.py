@@ -26,12 +26,15 @@ WIRES = frozenset((DOOR_WIRE, RECEIVER_WIRE, WORKER_WIRE, POSTGRES_WIRE))
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One process of ours. A `late` one is started by a fault. `shim`: what it is made to believe (rig/shim)."""
+    """One process of ours. A `late` one is started by a fault.
+
+    settings  its own; those that begin with RIG_ say what it is made to believe (rig/shim)
+    """
 
     role: str
     name: str = ""
     late: bool = False
-    shim: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def is_named(self, whom: str, transport: Transport) -> bool:
         known = {self.name, self.role}

@@ -23,6 +23,7 @@ from chaos.scenario import (
     Part,
     Scenario,
 )
+from chaos.telling import Teller
 from rig.kept import free_ports
 from rig.postgres import PrivateServer
 from rig.processes import CHECKOUT, HOST, Installation, Role, installation
@@ -30,6 +31,7 @@ from rig.proxy import Proxy, proxy, to_port, to_socket
 from rig.rabbitmq import Broker
 from rig.small_disk import SmallDisk, small_disk
 
+CLOCK: Final = "RIG_CLOCK"
 SHIM: Final = CHECKOUT / "tests" / "rig" / "shim"
 _LOOK_SECONDS: Final = 0.1
 
@@ -67,8 +69,13 @@ class Stage:
     actors: list[Actor] = field(default_factory=list)
     wires: dict[str, Proxy] = field(default_factory=dict)
     disk: SmallDisk | None = None
+    tellers: list[Teller] = field(default_factory=list)
     url: str = ""
     """Where events are sent: the receiver, or the wire before it."""
+
+    def acknowledged(self) -> int:
+        """Distinct events so far."""
+        return sum(len(teller.tally.acked) for teller in self.tellers)
 
     def whom(self, name: str) -> list[Actor]:
         found = [actor for actor in self.actors if actor.part.is_named(name, self.scenario.transport)]
@@ -123,12 +130,13 @@ async def staged(scenario: Scenario, folder: Path, services: Services) -> AsyncI
 def _cast(stage: Stage, part: Part, through: Mapping[str, Mapping[str, str]]) -> Actor:
     clock = stage.installation.folder / f"clock-{len(stage.actors)}"
     clock.write_bytes(struct.pack("d", 0.0))
-    shim = {**part.shim, **(stage.disk.shim if stage.disk else {})}
-    if shim:
-        shim = {key: value or str(clock) for key, value in shim.items()}
-        shim["PYTHONPATH"] = f"{SHIM}:{CHECKOUT}"
+    settings = {**through.get(part.role, {}), **part.settings, **(stage.disk.shim if stage.disk else {})}
+    if CLOCK in settings:
+        settings[CLOCK] = str(clock)
+    if any(name.startswith("RIG_") for name in settings):
+        settings["PYTHONPATH"] = f"{SHIM}:{CHECKOUT}"
     port = stage.installation.port if part.role in {RECEIVER, UP} else free_ports(1)[0]
-    return Actor(part, stage.installation.role(part.role, port, {**through.get(part.role, {}), **shim}), clock)
+    return Actor(part, stage.installation.role(part.role, port, settings), clock)
 
 
 async def _lay_wires(stage: Stage, stack: AsyncExitStack) -> dict[str, dict[str, str]]:

@@ -58,12 +58,16 @@ class Tally:
 
 
 class Teller:
-    """Tells of one company. Use: ``run``; set `stop`, and it ends once everything that happened was acknowledged."""
+    """Tells of one company. Use: ``run``; set `stop`, and it ends once everything that happened was acknowledged.
+
+    `rate` in events per second may be changed at any time.
+    """
 
     def __init__(self, load: Load, company_id: int, url: str, secret: str) -> None:
         self.company_id = company_id
         self.tally = Tally()
         self.stop = asyncio.Event()
+        self.rate = load.rate
         self._load = load
         self._url = url
         self._headers = {"Authorization": header(secret, company_id)}
@@ -93,7 +97,7 @@ class Teller:
 
     async def _pace(self) -> None:
         now = asyncio.get_running_loop().time()
-        self._due = max(self._due + 1 / self._load.rate, now - 1)
+        self._due = max(self._due + 1 / self.rate, now - 1)
         if self._due > now and not self.stop.is_set():
             await asyncio.sleep(self._due - now)
 

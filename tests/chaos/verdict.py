@@ -1,11 +1,9 @@
 """The one judge of all scenarios: what was acknowledged is in the database, once, and nothing else is."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import asyncpg
-from chaos.scenario import Scenario
 from chaos.stage import Actor, Stage
 from chaos.telling import DEADLY, Teller
 from rig.judge import Judge, judging
@@ -14,6 +12,7 @@ from rig.waiting import until
 from runtime import amqp, spool
 from schema.errors import NotNow
 from schema.topology import queues
+from store.companies import FIRST_SLUG
 from worker import journal
 
 _EVERY: Final = 0.1
@@ -28,18 +27,14 @@ class Found(NamedTuple):
     letters: int
 
 
-async def recovered(stage: Stage, tellers: Sequence[Teller]) -> float:
+async def recovered(stage: Stage) -> float:
     """Seconds until events are acknowledged again and the mirror is no more than a moment behind."""
-
-    def acknowledged() -> int:
-        return sum(len(teller.tally.acked) for teller in tellers)
-
     clock = asyncio.get_running_loop().time
-    began, first = clock(), acknowledged()
+    began, first = clock(), stage.acknowledged()
     before = first
     async with asyncio.timeout(stage.scenario.settles), judging(stage.installation.database_url, 0) as judge:
         while before == first or await _journaled(judge) < before:
-            before = acknowledged()
+            before = stage.acknowledged()
             await asyncio.sleep(_EVERY)
     return clock() - began
 
@@ -72,6 +67,7 @@ async def _all_arrived(judge: Judge, teller: Teller, within: float) -> Found:
     innocent = letters.keys() - teller.tally.parked
     assert not innocent, f"{len(innocent)} innocent dead letters, such as {[letters[body] for body in innocent][:3]}"
     killers = {body for body, code in letters.items() if code == CRASHED}
+    assert await judge.value("SELECT count(*) FROM pipemirror.held") == 0, "events wait for their company"
     assert killers == {body for body in letters if DEADLY.encode() in body}
     return Found(len(keys), len(letters))
 
@@ -118,8 +114,19 @@ async def _journaled(judge: Judge) -> int:
     return count
 
 
-def felt(scenario: Scenario, tellers: Sequence[Teller]) -> None:
+def felt(stage: Stage) -> None:
     """Fail if senders felt a fault that they were not to feel."""
-    if not scenario.felt:
-        tallies = [teller.tally for teller in tellers]
+    if not stage.scenario.felt:
+        tallies = [teller.tally for teller in stage.tellers]
         assert not any(tally.refused or tally.silent for tally in tallies), "senders felt it"
+
+
+async def one_company_each(stage: Stage) -> None:
+    """Each company was made once, the first with the plain name, and none that nobody told of."""
+    ids = {teller.company_id for teller in stage.tellers}
+    async with judging(stage.installation.database_url, 0) as judge:
+        slugs = {row["id"]: row["slug"] for row in await judge.rows("SELECT id, slug FROM pipemirror.companies")}
+    assert slugs.keys() == ids
+    plain = [number for number, slug in slugs.items() if slug == FIRST_SLUG]
+    assert len(plain) == 1, slugs
+    assert all(slug == f"{FIRST_SLUG}_{number}" for number, slug in slugs.items() if number not in plain), slugs

@@ -19,6 +19,7 @@ class _Link:
 
     writers: tuple[asyncio.StreamWriter, asyncio.StreamWriter]
     left: int | None
+    severed: bool = False
 
     def abort(self) -> None:
         for writer in self.writers:
@@ -47,6 +48,11 @@ class Proxy:
     def stall(self) -> None:
         """Connections stay open, new ones are accepted, and nothing passes any more."""
         self._flowing.clear()
+
+    def sever(self) -> None:
+        """Connections that exist stay open and pass nothing for ever, as behind a firewall that forgot them."""
+        for link in self._links:
+            link.severed = True
 
     def heal(self) -> None:
         """New connections work. What a stall held back goes on its way late, if anybody still waits for it."""
@@ -89,6 +95,9 @@ class Proxy:
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, link: _Link) -> None:
         while data := await reader.read(_CHUNK):
+            if link.severed:
+                self.held += 1
+                continue
             if not self._flowing.is_set():
                 self.held += 1
                 await self._flowing.wait()
@@ -100,6 +109,8 @@ class Proxy:
             if link.left == 0:
                 self.cuts += 1
                 raise ConnectionResetError
+        if link.severed:
+            await asyncio.Event().wait()  # nor does the end of one side reach the other
         with suppress(OSError, RuntimeError):
             writer.write_eof()
 

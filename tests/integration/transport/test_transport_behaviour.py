@@ -133,6 +133,18 @@ async def test_redeliveries_count_up_until_the_message_is_given_up(transport: Am
     assert seen[3][0]
 
 
+async def test_what_ten_workers_held_when_they_ended_is_given_up_by_none(transport: Amqp | Spool) -> None:
+    """A closed connection counts as a delivery of everything prefetched: deployments must not age the innocent."""
+    publisher = await transport.publisher()
+    for _ in range(5):
+        await publisher.publish(LANE.routing_key, b"innocent")
+    for _ in range(10):
+        subscription = await transport.subscription()
+        held = await receive(subscription, 5)
+        assert [message.given_up for message in held] == [False] * 5
+        await subscription.close()
+
+
 async def test_a_given_up_message_is_gone_after_its_ack(transport: Amqp | Spool) -> None:
     publisher = await transport.publisher(delivery_limit=0)
     await publisher.publish(LANE.routing_key, b"poison")

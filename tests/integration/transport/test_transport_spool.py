@@ -89,6 +89,14 @@ async def test_all_that_was_acknowledged_survives_kill_9(spool: Spool) -> None:
     assert await bodies(await spool.subscription(), durable) >= durable
 
 
+async def test_each_commit_is_synced_to_disk(spool: Spool) -> None:
+    """No test can cut the power: that SQLite syncs each commit (FULL is 2) is all that can be seen."""
+    writer = await spool.publisher()
+    assert writer._own is not None
+    connection = writer._own.file._connection
+    assert await writer._in_thread(lambda: connection.execute("PRAGMA synchronous").fetchone()) == (2,)
+
+
 async def test_a_write_ahead_log_torn_at_its_end_costs_only_what_is_torn(spool: Spool) -> None:
     durable = await kill_in_the_middle(spool.directory)
     with (spool.directory / "0.spool-wal").open("ab") as log:

@@ -1,0 +1,81 @@
+"""A key that an earlier release had no column for moves into the column once there is one."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+from rig.events import COMPANY, START, deal, event, v2_body
+
+from runtime.metrics import Metrics
+from schema.event import Event
+from store.companies import Company
+from store.database import Pool
+from worker import mirror, outgrown
+from worker.housekeeping import Housekeeping
+from worker.provision import provision
+
+LEAD = "5f0c9a10-17b2-11f1-9e21-6b3a1c7d2e40"
+SECOND = 1_000_000
+
+
+@pytest.fixture
+async def company(pool: Pool) -> Company:
+    async with pool.acquire() as connection:
+        return await provision(connection, COMPANY, numbered_slugs=False)
+
+
+async def apply(pool: Pool, company: Company, *events: Event) -> None:
+    async with pool.acquire() as connection, connection.transaction():
+        await mirror.apply(connection, company, events)
+
+
+async def as_before(pool: Pool, table: str, column: str) -> None:
+    """As a release wrote it that had no such column."""
+    await query(pool, f"UPDATE pipedrive_raw.{table} SET _extra = jsonb_build_object('{column}', {column}, 'odd', 7)")
+    await query(pool, f"UPDATE pipedrive_raw.{table} SET {column} = NULL")
+
+
+async def query(pool: Pool, text: str) -> list[dict[str, Any]]:
+    async with pool.acquire() as connection:
+        return [dict(row) for row in await connection.fetch(text)]
+
+
+async def test_housekeeping_fills_the_columns_of_an_upgrade(pool: Pool, company: Company) -> None:
+    lead = event(v2_body("lead", LEAD, START, {"label_ids": [LEAD]}))
+    await apply(pool, company, deal(0, 1, expected_close_date="2026-06-17"), deal(0, 2, title="no date"), lead)
+    await as_before(pool, "deals", "expected_close_date")
+    await as_before(pool, "leads", "label_ids")
+
+    await Housekeeping(pool, Metrics(), journal_days=14).once()
+
+    deals = await query(pool, "SELECT expected_close_date, _extra FROM pipedrive_raw.deals ORDER BY id")
+    assert deals == [
+        {"expected_close_date": date(2026, 6, 17), "_extra": {"odd": 7}},
+        {"expected_close_date": None, "_extra": {"odd": 7}},
+    ]
+    (mended,) = await query(pool, "SELECT label_ids::text[] AS labels, _extra FROM pipedrive_raw.leads")
+    assert mended == {"labels": [LEAD], "_extra": {"odd": 7}}
+
+
+async def test_rows_are_mended_in_portions_and_once(
+    pool: Pool, company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outgrown, "CHUNK", 2)
+    await apply(pool, company, *(deal(0, number, expected_close_date="2026-06-17") for number in range(1, 6)))
+    await as_before(pool, "deals", "expected_close_date")
+    async with pool.acquire() as connection:
+        assert await outgrown.outgrow(connection, company) == 5
+        assert await outgrown.outgrow(connection, company) == 0
+
+
+async def test_a_newer_event_still_wins_afterwards_and_an_older_one_does_not(pool: Pool, company: Company) -> None:
+    await apply(pool, company, deal(10 * SECOND, expected_close_date="2026-06-17"))
+    await as_before(pool, "deals", "expected_close_date")
+    async with pool.acquire() as connection:
+        await outgrown.outgrow(connection, company)
+    await apply(pool, company, deal(5 * SECOND, expected_close_date="2020-01-01"))
+    (found,) = await query(pool, "SELECT expected_close_date FROM pipedrive_raw.deals")
+    assert found["expected_close_date"] == date(2026, 6, 17)
+    await apply(pool, company, deal(15 * SECOND, expected_close_date="2027-01-01"))
+    (found,) = await query(pool, "SELECT expected_close_date FROM pipedrive_raw.deals")
+    assert found["expected_close_date"] == date(2027, 1, 1)

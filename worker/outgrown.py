@@ -1,0 +1,43 @@
+"""What an earlier release kept in `_extra`, for it had no column for it, moves into the column that there is now.
+
+Otherwise a column that came with an upgrade would stay null until the record's next event; and in a rolling upgrade the
+workers of the earlier release go on filling `_extra` as long as they live.
+"""
+
+from typing import Any
+
+from schema import dml
+from schema.entities import ENTITIES, Entity
+from schema.record import load, row
+from store.companies import Company
+from store.database import Connection
+
+CHUNK = 500
+
+
+async def outgrow(connection: Connection, company: Company) -> int:
+    """How many rows were mended. It reads whole tables, in short transactions: live events do not wait for it."""
+    mended = 0
+    for entity in ENTITIES:
+        last: Any = None
+        while True:
+            async with connection.transaction():
+                ids = await _outgrow_chunk(connection, company, entity, last)
+            mended += len(ids)
+            if len(ids) < CHUNK:
+                break
+            last = ids[-1]
+    return mended
+
+
+async def _outgrow_chunk(connection: Connection, company: Company, entity: Entity, last: Any) -> list[Any]:
+    """The ids of the next rows after `last`, which were mended."""
+    names = [column.name for column in entity.columns]
+    rows = await connection.fetch(dml.lock_outgrown(company.slug, entity), names, last, CHUNK)
+    parameters = []
+    for found in rows:
+        columns = row(entity, load(entity, dict(found))) | {"id": found["id"]}
+        parameters.append([columns[name] for name in dml.written(entity)])
+    if parameters:
+        await connection.executemany(dml.upsert(company.slug, entity), parameters)
+    return [found["id"] for found in rows]
