@@ -35,9 +35,10 @@ def played(scenario: Scenario, request: pytest.FixtureRequest) -> Iterator[Playe
     request.config.stash[PLAYED].append(found)
     yield found
     if request.config.getoption("--every-fault"):
-        reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-        reporter.ensure_newline()
-        reporter.write_line(f"{scenario.id}, {scenario.fault}: {found.failure or 'held'} ({found.seconds:.0f} s)")
+        plugins = request.config.pluginmanager
+        with plugins.get_plugin("capturemanager").global_and_fixture_disabled():
+            line = f"{scenario.id}, {scenario.fault}: {found.failure or 'held'} ({found.seconds:.0f} s)"
+            plugins.get_plugin("terminalreporter").write_line(f"\n{line}", flush=True)
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ async def _kill9(stage: Stage, whom: str) -> None:
         await asyncio.to_thread(stage.postgres.kill9)
     else:
         for actor in stage.whom(whom):
-            actor.role.signal(signal.SIGKILL)
+            if actor.wanted:
+                actor.role.signal(signal.SIGKILL)
 
 
 async def _start(stage: Stage, whom: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from typing import Final, NamedTuple
 
 import asyncpg
+import pytest
 from chaos.stage import Actor, Stage
 from chaos.telling import DEADLY, Teller
 from rig.judge import Judge, judging
@@ -18,6 +19,10 @@ from worker import journal
 _EVERY: Final = 0.1
 _AWAY: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 CRASHED: Final = "crashed_worker"
+_OK: Final = 200
+_SHOWN_WITHIN: Final = 45.0
+_FORGOTTEN_LATER: Final = frozenset({"housekeeping_failed"})
+"""Stands until the next round of housekeeping, a minute later."""
 
 
 class Found(NamedTuple):
@@ -98,12 +103,18 @@ async def all_are_well(stage: Stage) -> None:
 
 async def shows(actor: Actor, codes: frozenset[str]) -> None:
     """Wait until its /readyz names all of `codes`; without any, until it is ready and names none."""
+    seen: tuple[int, set[str]] = (0, set())
 
     async def shown() -> bool:
-        status, named = await actor.role.readiness()
-        return codes <= named if codes else (status, named) == (200, set())
+        nonlocal seen
+        seen = await actor.role.readiness()
+        return codes <= seen[1] if codes else seen[0] == _OK and seen[1] <= _FORGOTTEN_LATER
 
-    await until(shown, what=f"{actor.role.name} shows {', '.join(codes) or 'that it is well'}")
+    try:
+        await until(shown, within=_SHOWN_WITHIN)
+    except AssertionError:
+        wanted = ", ".join(codes) or "that it is well"
+        pytest.fail(f"{actor.role.name} did not show {wanted} within {_SHOWN_WITHIN:g} s, but {seen}")
 
 
 async def _journaled(judge: Judge) -> int:

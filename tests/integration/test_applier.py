@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import Any
 
+import asyncpg
 import pytest
 from rig.events import COMPANY, START, envelope, v2_body
 from rig.postgres import PrivateServer, Server
@@ -155,6 +156,18 @@ async def test_many_refused_records_open_the_breaker_and_many_bad_contents_do_no
     codes = [letter["code"] for letter in await letters(pool)]
     assert codes.count("bad_value") == 20
     assert codes.count("apply_failed") == 4
+
+
+async def test_values_that_only_the_database_refuses_open_no_breaker(
+    pool: Pool, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(*_: object) -> None:
+        raise asyncpg.DatetimeFieldOverflowError("out of range")
+
+    monkeypatch.setattr(mirror, "write", refused)
+    applier = Applier(pool, metrics, numbered_slugs=False, breaker=Breaker(most=5))
+    await applier.apply([deal(record_id) for record_id in range(20)])
+    assert [letter["code"] for letter in await letters(pool)] == ["bad_value"] * 20
 
 
 async def test_unknown_entities_fill_at_most_a_hundred_letters_and_all_stay_in_the_journal(

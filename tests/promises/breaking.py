@@ -23,10 +23,10 @@ from promises.page import PAGE, written
 CHECKOUT: Final = Path(__file__).parents[2]
 _WITHIN: Final = 300
 _SIGNS: Final = ("AssertionError", "assert ", "DID NOT RAISE", "TimeoutError")
-"""How a test says that something is not as promised: it found, or waited in vain."""
+"""How a test says that something is not as promised: it looked, or waited in vain."""
 
 
-def outcomes(tree: Path, tests: Iterable[str]) -> dict[str, list[str]]:
+def outcomes(tree: Path, tests: Iterable[str], signs: Iterable[str] = _SIGNS) -> dict[str, list[str]]:
     """By test, what came of each variant: "" if it passed, else why; what proves nothing begins with "error: "."""
     report = tree / "report.xml"
     report.unlink(missing_ok=True)
@@ -36,7 +36,7 @@ def outcomes(tree: Path, tests: Iterable[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     for case in ET.parse(report).getroot().iter("testcase"):
         name = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name', '').partition('[')[0]}"
-        found[name].append(_reason(case))
+        found[name].append(_reason(case, signs))
     return found
 
 
@@ -85,7 +85,7 @@ def main(arguments: list[str]) -> int:
 def _try(tree: Path, promise: Promise) -> bool:
     began = time.monotonic()
     with broken(tree, promise):
-        problem = verdict(promise, outcomes(tree, promise.tests))
+        problem = verdict(promise, outcomes(tree, promise.tests, (*_SIGNS, promise.sign)))
     said = f"NOT NOTICED: {problem}" if problem else f"noticed by {len(promise.tests)}"
     _say(f"{promise.broken:<62} {said} ({time.monotonic() - began:.0f} s)")
     return not problem
@@ -104,14 +104,14 @@ def _copied(folder: Path) -> Path:
     return tree
 
 
-def _reason(case: ET.Element) -> str:
+def _reason(case: ET.Element, signs: Iterable[str]) -> str:
     """A failure that is no assertion, and an error outside the test itself, prove nothing."""
     if (error := case.find("error")) is not None:
         return f"error: {error.get('message')}"
     if (failure := case.find("failure")) is None:
         return ""
     message = f"{failure.get('message')}\n{failure.text}"
-    return message if any(sign in message for sign in _SIGNS) else f"error: {failure.get('message')}"
+    return message if any(sign in message for sign in signs) else f"error: {failure.get('message')}"
 
 
 if __name__ == "__main__":
