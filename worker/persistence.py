@@ -91,7 +91,14 @@ class Persistence:
         try:
             async with self._pool.acquire() as connection:
                 self._metrics.observe(DATABASE_WAIT_SECONDS, self._clock() - began)
-                yield connection
+                try:
+                    yield connection
+                except TimeoutError:
+                    # Whatever has cut this connection off has most likely cut off the others: to wait for each of
+                    # them in turn, and for the goodbye of this one, would take many times as long.
+                    connection.terminate()
+                    await self._pool.expire_connections()
+                    raise
         finally:
             self._asked = None
 

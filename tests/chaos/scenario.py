@@ -53,8 +53,8 @@ class Load:
     deadly      how many events kill the process that reads them
     """
 
-    rate: float = 150
-    deals: int = 30
+    rate: float = 100
+    deals: int = 20
     companies: int = 1
     duplicates: float = 0.05
     reorder: int = 10
@@ -91,6 +91,7 @@ class Fault:
 class Scenario:
     """`faults` in their order.
 
+    own_clocks  whether each process has a wall clock that faults may set
     felt     whether senders may be refused or left without an answer
     settles  seconds within which everything must be applied after the last event
     told     events told after the last fault, at least
@@ -104,6 +105,7 @@ class Scenario:
     parts: tuple[Part, ...] = ()
     load: Load = Load()
     settings: Mapping[str, str] = field(default_factory=dict)
+    own_clocks: bool = False
     felt: bool = True
     told: int = 100
     settles: float = 60.0

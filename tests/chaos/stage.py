@@ -31,7 +31,6 @@ from rig.proxy import Proxy, proxy, to_port, to_socket
 from rig.rabbitmq import Broker
 from rig.small_disk import SmallDisk, small_disk
 
-CLOCK: Final = "RIG_CLOCK"
 SHIM: Final = CHECKOUT / "tests" / "rig" / "shim"
 _LOOK_SECONDS: Final = 0.1
 
@@ -129,10 +128,11 @@ async def staged(scenario: Scenario, folder: Path, services: Services) -> AsyncI
 
 def _cast(stage: Stage, part: Part, through: Mapping[str, Mapping[str, str]]) -> Actor:
     clock = stage.installation.folder / f"clock-{len(stage.actors)}"
-    clock.write_bytes(struct.pack("d", 0.0))
+    if stage.scenario.own_clocks:
+        clock.write_bytes(struct.pack("d", 0.0))
     settings = {**through.get(part.role, {}), **part.settings, **(stage.disk.shim if stage.disk else {})}
-    if CLOCK in settings:
-        settings[CLOCK] = str(clock)
+    if stage.scenario.own_clocks:
+        settings["RIG_CLOCK"] = str(clock)
     if any(name.startswith("RIG_") for name in settings):
         settings["PYTHONPATH"] = f"{SHIM}:{CHECKOUT}"
     port = stage.installation.port if part.role in {RECEIVER, UP} else free_ports(1)[0]

@@ -76,7 +76,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
     Promise(
         _DURABLE,
         "what no queue takes counts as confirmed",
-        "runtime/amqp/publisher.py",
+        "runtime/amqp/wire.py",
         "mandatory=True",
         "mandatory=False",
         (f"{_AMQP}::test_an_unroutable_message_is_not_confirmed",),
@@ -215,18 +215,18 @@ PROMISES: Final[tuple[Promise, ...]] = (
     ),
     Promise(
         _GONE,
-        "never look whether the broker blocks publishers",
-        "runtime/amqp/publisher.py",
-        "            if self._pending and is_blocked(link.connection):\n",
-        "            if False:\n",
+        "do not listen when the broker blocks publishers",
+        "runtime/amqp/connection.py",
+        "            case Cn.Blocked():\n                self.blocked = True\n",
+        "            case Cn.Blocked() if False:\n                self.blocked = True\n",
         (f"{_AMQP}::test_a_blocked_broker_refuses_pending_and_new_publishes_at_once",),
     ),
     Promise(
         _GONE,
         "forget what was spooled before the broker has confirmed it",
         "runtime/spool/writer.py",
-        "        except BaseException:\n            for _ in rows:\n                pass\n            raise\n",
-        "        except BaseException:\n            confirmed.append(row.id)\n            raise\n",
+        "            except BaseException:\n                for _ in rows:\n                    pass\n",
+        "            except BaseException:\n                confirmed.append(row.id)\n",
         (f"{_SPOOL}::test_draining_stops_when_the_broker_goes_and_keeps_what_it_did_not_confirm",),
     ),
     Promise(
