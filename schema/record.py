@@ -136,22 +136,29 @@ def _groups(entity: Entity) -> tuple[tuple[str, str, frozenset[str]], ...]:
 
 
 def load(entity: Entity, row: Mapping[str, Any]) -> Record:
-    """The record of a table's row."""
+    """The record of a table's row, as any release may have left it: earlier and later ones work side by side."""
     cells: Cells = {name: row[name] for name in members(entity)}
+    apart = row["_versions"] or {}
     custom = (row["custom_fields"] or {}) if entity.custom_fields is not None else {}
-    extra = {cell: _as_column(entity, cell, value) for cell, value in (row["_extra"] or {}).items()}
+    extra = {
+        cell: _as_column(entity, cell, value)
+        for cell, value in (row["_extra"] or {}).items()
+        # An earlier release knows nothing of the column, nor that a late event is older than what stands there.
+        if cell not in apart or cells.get(cell) is None
+    }
+    cells |= custom | extra
     versions: dict[str, Version] = {}
     for _, column, names in _groups(entity):
         if row[column] is not None:
             versions |= dict.fromkeys(names, row[column])
     if row["_version"] is not None:
         versions |= dict.fromkeys(custom, row["_version"]) | dict.fromkeys(extra, row["_version"])
-    for cell, version in (row["_versions"] or {}).items():
+    for cell, version in apart.items():
         if version is None:
             versions.pop(cell, None)
-        else:
+        elif cell in cells:  # else it is a column of a later release
             versions[cell] = Version(version)
-    return Record(cells | custom | extra, versions, set(row["_untyped"] or ()), row["_source"], row["_revision"])
+    return Record(cells, versions, set(row["_untyped"] or ()), row["_source"], row["_revision"])
 
 
 def _as_column(entity: Entity, cell: str, value: Any) -> Any:

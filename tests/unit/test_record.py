@@ -43,3 +43,27 @@ def test_a_value_that_the_new_column_cannot_hold_is_null_in_it() -> None:
     record = load(upgraded(), stored({KEY: {"no": "time"}}) | {KEY: None})
 
     assert row(upgraded(), record)[KEY] is None
+
+
+def test_a_version_of_a_column_that_only_a_later_release_has_is_no_obstacle() -> None:
+    """It wrote the row, a worker of this release goes on with it."""
+    later = Record()
+    fold(later, told(upgraded(), {"title": "t", KEY: "2026-01-02T03:04:05Z"}, 1))
+    fold(later, told(upgraded(), {"title": "u"}, 2))
+    stored_later = row(upgraded(), later)
+    assert KEY in stored_later["_versions"]
+
+    record = load(DEAL, {name: value for name, value in stored_later.items() if name != KEY})
+    assert fold(record, told(DEAL, {"title": "w", KEY: "2026-02-02T00:00:00Z"}, 3)).changed
+    assert row(DEAL, record)["_extra"] == {KEY: "2026-02-02T00:00:00Z"}
+
+
+def test_what_an_earlier_release_kept_of_a_late_event_is_not_believed_over_the_column() -> None:
+    newer, older = parse_time("2026-03-03T00:00:00Z"), "2026-01-01T00:00:00Z"
+    record = Record()
+    fold(record, told(DEAL, {"title": "t"}, 2))
+    fold(record, told(DEAL, {KEY: older}, 1))  # late; it does not see the column
+    beside = row(DEAL, record) | {KEY: newer}
+
+    assert row(upgraded(), load(upgraded(), beside))[KEY] == newer
+    assert row(upgraded(), load(upgraded(), beside | {KEY: None}))[KEY] == parse_time(older)
