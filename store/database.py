@@ -2,6 +2,8 @@
 
 import socket
 import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -82,6 +84,22 @@ def describe(error: BaseException) -> str:
         return f"{name}: {error}"[:300]
     frame = traceback.extract_tb(error.__traceback__)[-1:]
     return f"{name} in {', '.join(f'{place.name} ({place.filename}:{place.lineno})' for place in frame)}"
+
+
+@asynccontextmanager
+async def borrowed(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection of the pool, for those who ask again and again.
+
+    One that timed out is given up with all its siblings: what has cut it off has most likely cut them off too, and to
+    say goodbye to each of them, and wait for it to time out, would take many times as long.
+    """
+    async with pool.acquire() as connection:
+        try:
+            yield connection
+        except TimeoutError:
+            connection.terminate()
+            await pool.expire_connections()
+            raise
 
 
 def not_now(error: BaseException) -> NotNow | None:

@@ -12,7 +12,7 @@ from runtime.measurements import HOUSEKEEPING_FAILURES, PARTITIONS_AHEAD
 from runtime.metrics import Metrics
 from schema.errors import HousekeepingFailed, PartitionsMissing
 from store import companies, dead_letters, replays
-from store.database import Connection, Pool, describe, not_now
+from store.database import Connection, Pool, borrowed, describe, not_now
 from worker import journal, suspects
 from worker.normalising import normalise
 from worker.outgrown import outgrow
@@ -55,7 +55,7 @@ class Housekeeping:
 
     async def once(self) -> None:
         now = datetime.now(UTC)
-        async with self._pool.acquire() as connection:
+        async with borrowed(self._pool) as connection:
             try:
                 if await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
                     try:

@@ -45,7 +45,7 @@ class LagWatch:
     def conditions(self) -> Iterator[Condition]:
         now = self._clock()
         for whose, (at, seconds) in self._ahead.items():
-            if now - at < TOLD_FOR:
+            if 0 <= now - at < TOLD_FOR:  # below zero, our own clock was set back meanwhile
                 reason = f"the clock of {whose} is {seconds:.1f} s ahead of this worker's: lags are not what they seem"
                 yield Condition(ClockSkew.code, reason, blocking=False)
 

@@ -13,7 +13,7 @@ from runtime.health import Condition
 from runtime.measurements import CONFLICTS, DATABASE_WAIT_SECONDS, HOLDING, HOLDS
 from runtime.metrics import Metrics
 from schema.errors import CompanyHeld, Conflict, DatabaseSilent, NotNow
-from store.database import Connection, Pool, concerns_one_schema, not_now
+from store.database import Connection, Pool, borrowed, concerns_one_schema, not_now
 
 _log = structlog.stdlib.get_logger(__name__)
 T = TypeVar("T")
@@ -89,16 +89,9 @@ class Persistence:
     async def _connection(self) -> AsyncIterator[Connection]:
         self._asked = began = self._clock()
         try:
-            async with self._pool.acquire() as connection:
+            async with borrowed(self._pool) as connection:
                 self._metrics.observe(DATABASE_WAIT_SECONDS, self._clock() - began)
-                try:
-                    yield connection
-                except TimeoutError:
-                    # Whatever has cut this connection off has most likely cut off the others: to wait for each of
-                    # them in turn, and for the goodbye of this one, would take many times as long.
-                    connection.terminate()
-                    await self._pool.expire_connections()
-                    raise
+                yield connection
         finally:
             self._asked = None
 

@@ -13,7 +13,7 @@ from runtime.measurements import BACKLOG, DATABASE_PING_SECONDS, EVENTS
 from runtime.metrics import Metrics
 from runtime.transport import Subscription
 from schema.errors import DatabaseSilent, DatabaseUnavailable, NotNow, Problem
-from store.database import Pool, describe, not_now
+from store.database import Pool, borrowed, describe, not_now
 
 _log = structlog.stdlib.get_logger(__name__)
 EVERY: Final = 5.0
@@ -90,7 +90,7 @@ class Vitals:
     async def ask_database(self) -> None:
         self._asked = began = self._clock()
         try:
-            async with self._pool.acquire() as connection:
+            async with borrowed(self._pool) as connection:
                 await connection.fetchval("SELECT 1")
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
             self._metrics.forget(DATABASE_PING_SECONDS)

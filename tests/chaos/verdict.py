@@ -21,8 +21,8 @@ _AWAY: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 CRASHED: Final = "crashed_worker"
 _OK: Final = 200
 _SHOWN_WITHIN: Final = 45.0
-_FORGOTTEN_LATER: Final = frozenset({"housekeeping_failed"})
-"""Stands until the next round of housekeeping, a minute later."""
+_FORGOTTEN_LATER: Final = frozenset({"housekeeping_failed", "clock_skew"})
+"""Words about what was: they stand for a minute and more after it was over."""
 
 
 class Found(NamedTuple):

@@ -61,6 +61,13 @@ def test_a_clock_that_is_ahead_is_counted_told_and_no_negative_lag() -> None:
     assert list(watched.watch.conditions()) == []
 
 
+def test_a_wrong_clock_is_forgotten_also_when_it_was_set_back_meanwhile() -> None:
+    watched = Watched()
+    watched.watch.committed([happened("deal", -20, 1)])
+    watched.now -= 3_600
+    assert list(watched.watch.conditions()) == []
+
+
 def test_an_event_without_a_time_of_its_own_has_only_our_share_of_the_lag() -> None:
     watched = Watched()
     found = event(v2_body("gadget", 1, START, {"name": "x"}, timestamp=None), COMPANY, START - SECOND)

@@ -1,0 +1,51 @@
+"""A network that has forgotten our connections to Postgres, and says so to nobody, costs one timeout, not one each."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from rig.postgres import PrivateServer, Server
+from rig.proxy import Proxy, proxy, to_socket
+
+from store.database import Pool, borrowed, create_pool
+
+TIMEOUT = 1.0
+
+
+@pytest.fixture
+async def wire(postgres_server: Server) -> AsyncIterator[tuple[Proxy, Path]]:
+    """A wire to the server, and the folder of the socket it begins at."""
+    if not isinstance(postgres_server, PrivateServer):
+        pytest.fail("this test cuts the wire to its Postgres: unset TEST_DATABASE_URL", pytrace=False)
+    behind = Path(postgres_server.socket)
+    with tempfile.TemporaryDirectory(prefix="wire-") as folder:
+        async with proxy(to_socket(str(behind)), Path(folder) / behind.name) as found:
+            yield found, Path(folder)
+
+
+@pytest.fixture
+async def far_pool(database: str, postgres_server: PrivateServer, wire: tuple[Proxy, Path]) -> AsyncIterator[Pool]:
+    dsn = database.replace(str(Path(postgres_server.socket).parent), str(wire[1]))
+    pool = await create_pool(dsn, size=4, application="tests", command_timeout=TIMEOUT)
+    yield pool
+    pool.terminate()
+
+
+async def ask(pool: Pool) -> int:
+    async with borrowed(pool) as connection:
+        answer: int = await connection.fetchval("SELECT 1")
+        return answer
+
+
+async def test_after_the_first_that_timed_out_nobody_waits_any_more(far_pool: Pool, wire: tuple[Proxy, Path]) -> None:
+    async with far_pool.acquire(), far_pool.acquire(), far_pool.acquire(), far_pool.acquire():
+        pass  # so that all four are there
+    wire[0].sever()
+
+    async with asyncio.timeout(10 * TIMEOUT):
+        with pytest.raises(TimeoutError):
+            await ask(far_pool)
+    async with asyncio.timeout(TIMEOUT / 2):
+        assert [await ask(far_pool) for _ in range(8)] == [1] * 8
