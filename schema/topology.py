@@ -20,6 +20,10 @@ DELIVERY_LIMIT: Final = 50
 """A closed connection counts as a delivery of every prefetched message: a low limit would dead-letter the innocent."""
 
 
+PREFETCH: Final = 256
+"""Two batches of lone events, or 8,000 events in bundles: enough to read one batch while the other is written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Queue:
     """One durable quorum queue. `prefetch` is how many messages a worker may hold unacknowledged."""
@@ -46,7 +50,7 @@ def _dead_lettered() -> dict[str, str | int]:
     )
 
 
-def lane_queue(lane: int, prefetch: int = 100) -> Queue:
+def lane_queue(lane: int, prefetch: int = PREFETCH) -> Queue:
     return Queue(f"{EXCHANGE}.lane.{lane}", EXCHANGE, f"lane.{lane}", prefetch, _dead_lettered())
 
 
@@ -65,7 +69,7 @@ DEAD: Final = Queue(
 def queues(lanes: int) -> tuple[Queue, ...]:
     """Everything a process declares and a worker consumes, lanes first."""
     # The prefetch is shared among the lanes, so that memory hardly grows with their number.
-    prefetch = max(10, 100 // lanes)
+    prefetch = max(10, PREFETCH // lanes)
     return (*(lane_queue(lane, prefetch) for lane in range(lanes)), LARGE, DEAD)
 
 

@@ -38,6 +38,9 @@ _log = structlog.stdlib.get_logger(__name__)
 
 TRIES: Final = 5
 
+MOST_TOGETHER: Final = 1_000
+"""Events of one transaction: more of them win nothing, and hold their rows' locks for longer."""
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -139,7 +142,9 @@ class Applier:
         if not company.slug and _events(readable):
             company = await self._companies.make(company_id)
         try:
-            await self._apply_group(company, await self._typed(company, readable))
+            readable = await self._typed(company, readable)
+            for start in range(0, len(readable), MOST_TOGETHER):
+                await self._apply_group(company, readable[start : start + MOST_TOGETHER])
         except OutdatedCompanyError:
             self._companies.forget(company_id)
             await self._apply_events(company_id, self.read(found.envelope for found in readable))

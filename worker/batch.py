@@ -4,14 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from runtime.transport import Message
+from schema.topology import PREFETCH
 from worker.known_companies import Readable
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When a batch is full: events, bytes of bodies; and when it waits for no more: seconds since its first message."""
+    """When a batch is full, and when it waits for no more.
 
-    events: int = 1_000
+    events    those of several companies share a batch, and each company is a transaction: small ones would be dear
+    messages  half of what a queue hands out, so that the other half can be read meanwhile
+    size      bytes of bodies
+    age       seconds since its first message
+    """
+
+    events: int = 4_000
+    messages: int = PREFETCH // 2
     size: int = 16 * 1024 * 1024
     age: float = 0.005
 
@@ -33,7 +41,8 @@ class Batch:
 
     @property
     def full(self) -> bool:
-        return len(self.readable) >= self.limits.events or self.size >= self.limits.size
+        limits = self.limits
+        return len(self.readable) >= limits.events or len(self.messages) >= limits.messages or self.size >= limits.size
 
     def is_old(self, now: float) -> bool:
         return now - self.began >= self.limits.age

@@ -15,7 +15,7 @@ from runtime.spool.lease import Lease
 from runtime.spool.place import prepare
 from runtime.transport import Message
 from schema.errors import Problem, SpoolUnavailable
-from schema.topology import DEAD, DELIVERY_LIMIT, EXCHANGE, LARGE
+from schema.topology import DEAD, DELIVERY_LIMIT, EXCHANGE, LARGE, PREFETCH
 
 _LEASE: Final = "subscription.lease"
 _STANDBY_SECONDS: Final = 0.25
@@ -41,7 +41,7 @@ class SpoolSubscription:
         self,
         directory: Path,
         *,
-        prefetch: int = 100,
+        prefetch: int = PREFETCH,
         delivery_limit: int = DELIVERY_LIMIT,
         poll_seconds: float = 0.05,
         on_problem: OnProblem = ignore,
