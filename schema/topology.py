@@ -20,8 +20,8 @@ DELIVERY_LIMIT: Final = 50
 """A closed connection counts as a delivery of every prefetched message: a low limit would dead-letter the innocent."""
 
 
-PREFETCH: Final = 256
-"""Two batches of lone events, or 8,000 events in bundles: enough to read one batch while the other is written."""
+PREFETCH: Final = 512
+"""Two batches of lone events, each large enough to be worth its transaction: one is read while the other is written."""
 
 
 @dataclass(frozen=True, slots=True)

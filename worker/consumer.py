@@ -39,6 +39,7 @@ class Consumer:
         self._left: list[Message] = []
         self._receiving: asyncio.Task[Message] | None = None
         self._applying: asyncio.Task[None] | None = None
+        self._read_since = 0
 
     def conditions(self) -> Iterator[Condition]:
         if self._left:
@@ -126,8 +127,12 @@ class Consumer:
         """In portions: between them what the database answers to the batch before is taken up."""
         readable: list[Readable] = []
         for start in range(0, len(envelopes), READ_AT_ONCE):
-            readable += self._applier.read(envelopes[start : start + READ_AT_ONCE])
-            await asyncio.sleep(0)
+            portion = envelopes[start : start + READ_AT_ONCE]
+            readable += self._applier.read(portion)
+            self._read_since += len(portion)
+            if self._read_since >= READ_AT_ONCE:
+                self._read_since = 0
+                await asyncio.sleep(0)
         return readable
 
     def _unpack(self, message: Message) -> list[Envelope] | None:
