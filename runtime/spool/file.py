@@ -107,11 +107,21 @@ class SpoolFile:
             return dict(found.fetchall())
 
     def reusable(self) -> int:
-        """Bytes of the file that hold nothing: messages may take them without taking any of the disk."""
+        """Bytes that messages may take without taking any of the disk: those of the file that hold nothing, and
+        SQLite's log, which it writes anew from the start.
+
+        Without the log, what emptying a full spool has made it grow by would be missing from then on.
+        """
         with _translated(self.path):
             ((free,),) = self._connection.execute("PRAGMA freelist_count")
             ((size,),) = self._connection.execute("PRAGMA page_size")
-        return int(free * size)
+        return int(free * size) + self._log_size()
+
+    def _log_size(self) -> int:
+        try:
+            return self.path.with_name(f"{self.path.name}-wal").stat().st_size
+        except OSError:
+            return 0
 
     def routing_keys(self) -> list[str]:
         """The routing keys of all messages, found by one seek in the index each."""

@@ -185,8 +185,8 @@ DATABASE: Final = (
         "wire to Postgres",
         "what is connected hears nothing any more; new connections work",
         (Fault(do.sever, POSTGRES_WIRE, told=60, shows=SILENT_DATABASE),),
+        parts=(Part(RECEIVER), Part(WORKER, settings={"RIG_STATEMENT_SECONDS": "15"})),
         load=GENTLE,
-        settles=150,
         told=30,
         felt=False,
     ),
@@ -210,7 +210,6 @@ QUEUE: Final = (
         "SIGSTOP, 200 events, SIGCONT",
         (Fault(do.freeze, BROKER, told=60, shows=ON_SPOOL), Fault(do.thaw, BROKER, told=200, shows=WELL)),
         felt=False,
-        fast=True,
     ),
     Scenario(
         "broker short of memory",
@@ -298,6 +297,7 @@ QUEUE: Final = (
             Fault(do.start, BROKER),
             Fault(do.start, WORKER, shows={"one lane": frozenset({"queue_missing"})}),
             Fault(do.start, "eight lanes", told=50, shows={"one lane": frozenset()}),
+            Fault(do.restart, WORKER),  # it looks for lanes at its start, and every five minutes
         ),
         parts=(
             Part(RECEIVER, "eight lanes", late=True, settings={"LANES": "8"}),

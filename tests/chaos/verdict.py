@@ -20,9 +20,10 @@ _EVERY: Final = 0.1
 _AWAY: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 CRASHED: Final = "crashed_worker"
 _OK: Final = 200
+_MOST_LANES: Final = 8
 _SHOWN_WITHIN: Final = 45.0
-_FORGOTTEN_LATER: Final = frozenset({"housekeeping_failed", "clock_skew"})
-"""Words about what was: they stand for a minute and more after it was over."""
+_NO_HARM: Final = frozenset({"housekeeping_failed", "clock_skew", "spool_nearly_full", "lanes_beyond"})
+"""Words about what was, which stand for a minute after it was over, and about what is so: a small disk, many lanes."""
 
 
 class Found(NamedTuple):
@@ -84,7 +85,7 @@ async def nothing_waits(stage: Stage) -> None:
 
     async def empty() -> bool:
         try:
-            queued = {} if found.amqp_url is None else await amqp.waiting(found.amqp_url, queues(1))
+            queued = {} if found.amqp_url is None else await amqp.waiting(found.amqp_url, queues(_MOST_LANES))
         except NotNow:
             return False
         return not any(queued.values()) and not any((await asyncio.to_thread(spool.waiting, folder)).values())
@@ -108,7 +109,7 @@ async def shows(actor: Actor, codes: frozenset[str]) -> None:
     async def shown() -> bool:
         nonlocal seen
         seen = await actor.role.readiness()
-        return codes <= seen[1] if codes else seen[0] == _OK and seen[1] <= _FORGOTTEN_LATER
+        return codes <= seen[1] if codes else seen[0] == _OK and seen[1] <= _NO_HARM
 
     try:
         await until(shown, within=_SHOWN_WITHIN)

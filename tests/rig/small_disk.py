@@ -8,11 +8,12 @@ import os
 import struct
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Protocol
 
 SIZE: Final = 192 * 1024 * 1024
+_PIECE: Final = 64 * 1024
 
 
 class SmallDisk(Protocol):
@@ -36,8 +37,10 @@ class _Mounted:
         ballast = self.folder / "ballast"
         ballast.unlink(missing_ok=True)
         disk = os.statvfs(self.folder)
-        with ballast.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, max(1, disk.f_bavail * disk.f_frsize - free))
+        # What is on the disk writes on meanwhile: the last bytes may be gone by then.
+        with ballast.open("wb", buffering=0) as file, suppress(OSError):
+            for _ in range((disk.f_bavail * disk.f_frsize - free) // _PIECE):
+                file.write(bytes(_PIECE))
 
 
 class _Believed:

@@ -9,6 +9,7 @@ import sys
 import textwrap
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -493,6 +494,16 @@ async def test_a_network_filesystem_is_refused(tmp_path: Path, monkeypatch: pyte
     assert not (tmp_path / "spool").exists()
 
 
+def log_of(spool: Spool) -> int:
+    """Bytes of SQLite's log: what it has taken of the reserve, it has."""
+    return (spool.directory / "0.spool-wal").stat().st_size
+
+
+def with_free(disk: os.statvfs_result, free: int, _: object) -> os.statvfs_result:
+    """The disk, if so many bytes of it were free."""
+    return os.statvfs_result((disk[0], 1, disk[2], free, free, *disk[5:]))
+
+
 async def test_messages_never_take_the_room_that_emptying_the_spool_needs(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -500,12 +511,25 @@ async def test_messages_never_take_the_room_that_emptying_the_spool_needs(
     writer = await spool.publisher()
     await writer.publish("lane.0", b"before" * 100_000)
 
-    disk = os.statvfs(spool.directory)
-    only_the_reserve = os.statvfs_result((*disk[:1], 4096, disk[2], *[place.RESERVE // 4096] * 2, *disk[5:]))
-    monkeypatch.setattr(os, "statvfs", lambda _: only_the_reserve)
+    monkeypatch.setattr(os, "statvfs", partial(with_free, os.statvfs(spool.directory), place.RESERVE - log_of(spool)))
     with pytest.raises(SpoolUnavailable, match="full"):
         await writer.publish("lane.0", b"too much")
 
     subscription = await spool.subscription()
     await subscription.ack(await receive(subscription, 1))
     await writer.publish("lane.0", b"in the room of the first")
+
+
+async def test_what_emptying_a_full_spool_took_of_the_reserve_is_no_reason_to_refuse_from_then_on(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, subscription = await spool.publisher(), await spool.subscription()
+    for _ in range(50):
+        await writer.publish("lane.0", b"x" * 10_000)
+    await subscription.ack(await receive(subscription, 50))
+    await backlog_becomes(subscription, "pipemirror.v1.lane.0", 0)
+
+    free = place.RESERVE - log_of(spool) // 2
+    monkeypatch.setattr(os, "statvfs", partial(with_free, os.statvfs(spool.directory), free))
+    for _ in range(3):
+        await writer.publish("lane.0", b"x" * 10_000)

@@ -5,6 +5,7 @@ The environment says what; see `Part.shim` of tests/chaos. The product has no sw
     RIG_CLOCK      a file with one double: seconds by which the wall clock is off, now; a test may change it at any time
     RIG_CATALOGUE  `previous`: the catalogue of a release that did not know two columns of deals yet
     RIG_DEADLY     an event whose body holds this text kills the process that reads it
+    RIG_STATEMENT_SECONDS  how long a statement may take, instead of the minute it has
     RIG_DISK       a file with one double: bytes that the disk has free, as long as nobody wrote under it
 """
 
@@ -81,6 +82,13 @@ def _die_of(marker: bytes) -> None:
     event.read = deadly
 
 
+def _hurry_statements(seconds: str) -> None:
+    import asyncpg  # noqa: PLC0415
+
+    create_pool = asyncpg.create_pool
+    asyncpg.create_pool = lambda *given, **named: create_pool(*given, **{**named, "command_timeout": float(seconds)})
+
+
 def _lie_about_disk(path: str) -> None:
     free, statvfs = _number_in(path), os.statvfs
 
@@ -102,6 +110,7 @@ if "cli" in sys.orig_argv:  # not in the keeper of the process
         "RIG_CLOCK": _shift_clock,
         "RIG_CATALOGUE": lambda _: _forget_columns(),
         "RIG_DEADLY": lambda marker: _die_of(marker.encode()),
+        "RIG_STATEMENT_SECONDS": _hurry_statements,
         "RIG_DISK": _lie_about_disk,
     }.items():
         if name in os.environ:
