@@ -66,7 +66,11 @@ class Refusal:
     about: dict[str, str | None]
 
 
-def read(envelope: Envelope, types_of: TypesOf) -> Event | Refusal:
+Readable = Event | Refusal
+"""An envelope that was read, whatever came of it."""
+
+
+def read(envelope: Envelope, types_of: TypesOf) -> Readable:
     """Never raises for the content of an envelope, whatever it is."""
     body: dict[str, Any] = {}
     try:

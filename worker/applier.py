@@ -19,8 +19,8 @@ from runtime.measurements import COMPANIES
 from runtime.metrics import Metrics
 from schema.envelope import Envelope
 from schema.errors import ApplyFailed, BadContent, BadValue, CompanyHeld
-from schema.event import Event, Refusal, read
-from store import companies, dead_letters
+from schema.event import Event, Readable, Refusal, read
+from store import companies, dead_letters, purges
 from store import held as held_events
 from store.companies import Company, OutdatedCompanyError
 from store.database import Connection, Pool, describe
@@ -28,8 +28,9 @@ from store.dead_letters import DeadLetter
 from worker import marks, mirror, parking
 from worker.breaker import Breaker
 from worker.held_companies import HeldCompanies
-from worker.known_companies import KnownCompanies, Readable
+from worker.known_companies import KnownCompanies
 from worker.lag import LagWatch
+from worker.marks import Met
 from worker.mirror import Applied
 from worker.persistence import Persistence
 from worker.tally import Tally
@@ -132,7 +133,16 @@ class Applier:
         if readable:
             await self._apply_events(company_id, readable)
         if found:
-            await marks.note(self, company_id, found)
+            await self._pass_marks(company_id, found)
+
+    async def _pass_marks(self, company_id: int, met: Sequence[Met]) -> None:
+        """To be called when what was queued before is done with. A mark that nobody sent is a refusal like others."""
+        known = await self.persist(
+            lambda connection: purges.pass_marks(connection, company_id, [mark for mark, _ in met])
+        )
+        strange = [parking.of_refusal(refusal) for mark, refusal in met if mark not in known]
+        if strange:
+            await self.park(strange)
 
     async def _apply_events(self, company_id: int, readable: Sequence[Readable]) -> None:
         company = await self._companies.get(company_id)

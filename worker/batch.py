@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from runtime.transport import Message
+from schema.event import Readable
 from schema.topology import PREFETCH
-from worker.known_companies import Readable
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,10 @@ from runtime.health import Condition
 from runtime.transport import Message, Subscription
 from schema.envelope import Envelope, unpack
 from schema.errors import NotAnEvent, UnknownFormat
-from schema.event import Refusal
-from worker import suspects
+from schema.event import Readable, Refusal
+from worker import suspect
 from worker.applier import Applier
 from worker.batch import Batch, Limits
-from worker.known_companies import Readable
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -153,7 +152,7 @@ class Consumer:
         if envelopes is None:
             return
         for envelope in envelopes:
-            await suspects.apply_alone(self._applier, envelope, self._applier.apply)
+            await suspect.apply_alone(self._applier, envelope, self._applier.apply)
         await self._subscription.ack([message])
 
     async def _end(self, stopping: "asyncio.Future[Any]") -> None:

@@ -11,9 +11,9 @@ from runtime.health import Condition
 from runtime.measurements import HOUSEKEEPING_FAILURES, PARTITIONS_AHEAD
 from runtime.metrics import Metrics
 from schema.errors import HousekeepingFailed, PartitionsMissing
-from store import companies, dead_letters, replays
+from store import companies, dead_letters, replays, suspects
 from store.database import Connection, Pool, borrowed, describe, not_now
-from worker import journal, suspects
+from worker import journal
 from worker.normalising import normalise
 from worker.outgrown import outgrow
 

@@ -7,7 +7,7 @@ import structlog
 from schema.custom_fields import Types
 from schema.envelope import Envelope
 from schema.errors import CompanyHeld
-from schema.event import Event, Refusal, read
+from schema.event import Readable, read
 from store import companies, fields
 from store.companies import Company
 from store.database import Connection, describe
@@ -15,8 +15,6 @@ from worker import provision
 from worker.persistence import Persistence
 
 _log = structlog.stdlib.get_logger(__name__)
-
-Readable = Event | Refusal
 
 
 class KnownCompanies:

@@ -15,7 +15,7 @@ from schema.errors import CompanyHeld
 from store import held
 from store.database import Pool, describe
 from store.held import HeldEvent
-from worker import parking, suspects
+from worker import parking, suspect
 from worker.applier import Applier
 from worker.held_companies import HeldCompanies
 
@@ -90,7 +90,7 @@ class Readmission:
             await apply(fresh)
         for event in events:
             if event.claims > 1:
-                await suspects.apply_alone(self._applier, parking.from_hold(event), apply)
+                await suspect.apply_alone(self._applier, parking.from_hold(event), apply)
 
     def _later(self, company_id: int, problem: CompanyHeld) -> None:
         attempt = self._attempts.get(company_id, 0)

@@ -13,9 +13,9 @@ from rig.transports import until
 from runtime.backoff import Backoff
 from runtime.metrics import Metrics
 from schema.envelope import FORMAT, Envelope, pack
-from store import dead_letters
+from store import dead_letters, suspects
 from store.database import Pool
-from worker import mirror, suspects
+from worker import mirror, suspect
 from worker.applier import Applier
 from worker.breaker import Breaker, BreakerOpen
 from worker.consumer import SUSPICIOUS, Consumer
@@ -94,9 +94,9 @@ async def test_an_event_that_killed_its_workers_is_given_up_and_its_neighbours_a
 ) -> None:
     killer = deal(2)
     async with pool.acquire() as connection:
-        for _ in range(suspects.MOST_ATTEMPTS):
+        for _ in range(suspect.MOST_ATTEMPTS):
             await suspects.note(connection, digest(killer), killer.company_id)
-    queue.put(deal(1), killer, deal(3), redeliveries=SUSPICIOUS + suspects.MOST_ATTEMPTS)
+    queue.put(deal(1), killer, deal(3), redeliveries=SUSPICIOUS + suspect.MOST_ATTEMPTS)
     async with consuming(queue, pool):
         await until(lambda: len(queue.acked) == 1)
     assert await ids(pool) == [1, 3]

@@ -14,7 +14,7 @@ from runtime.metrics import Metrics
 from schema.envelope import Envelope
 from store import dead_letters
 from store.database import Pool
-from worker import mirror, parking, suspects
+from worker import mirror, parking, suspect
 from worker.applier import Applier
 from worker.held_companies import HeldCompanies
 from worker.readmission import Readmission
@@ -181,7 +181,7 @@ async def test_a_held_event_that_kills_workers_is_given_up(
         return await write(connection, company, changes, told)
 
     monkeypatch.setattr(mirror, "write", dies)
-    for _ in range(suspects.MOST_ATTEMPTS + 1):
+    for _ in range(suspect.MOST_ATTEMPTS + 1):
         died = Worker(pool)
         try:
             await died.readmission.once()

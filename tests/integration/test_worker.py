@@ -20,8 +20,9 @@ from runtime.health import Check
 from runtime.measurements import DATABASE_PING_SECONDS, HOLDING, HOLDS, PARTITIONS_AHEAD
 from runtime.metrics import Metrics
 from schema.envelope import Envelope
+from store import suspects
 from store.database import Pool, create_pool, notice_dead_peer
-from worker import app, suspects, vitals
+from worker import app, vitals
 from worker.parking import digest
 from worker.persistence import Persistence
 from worker.vitals import Vitals
