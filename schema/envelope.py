@@ -15,7 +15,7 @@ from schema.errors import NotAnEvent, UnknownFormat
 
 FORMAT: Final = 1
 MAX_BUNDLE_EVENTS: Final = 64
-MAX_BUNDLE_BYTES: Final = 96 * 1024
+MAX_BUNDLE_BYTES: Final = 64 * 1024
 """A bundle closes before it would exceed either bound; a larger event travels alone."""
 
 _HEADER = struct.Struct(">QQI")

@@ -20,7 +20,7 @@ DELIVERY_LIMIT: Final = 50
 """A closed connection counts as a delivery of every prefetched message: a low limit would dead-letter the innocent."""
 
 
-PREFETCH: Final = 512
+PREFETCH: Final = 1_024
 """Two batches of lone events, each large enough to be worth its transaction: one is read while the other is written."""
 
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from runtime.transport import Message
-from schema.event import Readable
+from schema.envelope import Envelope
+from schema.event import Refusal
 from schema.topology import PREFETCH
 
 
@@ -18,9 +19,9 @@ class Limits:
     age       seconds since its first message
     """
 
-    events: int = 4_000
+    events: int = 16_000
     messages: int = PREFETCH // 2
-    size: int = 16 * 1024 * 1024
+    size: int = 32 * 1024 * 1024
     age: float = 0.005
 
 
@@ -31,18 +32,25 @@ class Batch:
     limits: Limits
     began: float
     messages: list[Message] = field(default_factory=list)
-    readable: list[Readable] = field(default_factory=list)
+    envelopes: list[Envelope] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
     size: int = 0
 
-    def add(self, message: Message, readable: Sequence[Readable]) -> None:
+    def add(self, message: Message, envelopes: Sequence[Envelope]) -> None:
         self.messages.append(message)
-        self.readable += readable
+        self.envelopes += envelopes
+        self.size += len(message.body)
+
+    def refuse(self, message: Message, refusal: Refusal) -> None:
+        """A message that is no bundle of events."""
+        self.messages.append(message)
+        self.refused.append(refusal)
         self.size += len(message.body)
 
     @property
     def full(self) -> bool:
         limits = self.limits
-        return len(self.readable) >= limits.events or len(self.messages) >= limits.messages or self.size >= limits.size
+        return len(self.envelopes) >= limits.events or len(self.messages) >= limits.messages or self.size >= limits.size
 
     def is_old(self, now: float) -> bool:
         return now - self.began >= self.limits.age

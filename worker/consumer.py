@@ -10,25 +10,22 @@ from runtime.health import Condition
 from runtime.transport import Message, Subscription
 from schema.envelope import Envelope, unpack
 from schema.errors import NotAnEvent, UnknownFormat
-from schema.event import Readable, Refusal
-from worker import suspect
+from schema.event import Refusal
+from worker import groups, suspect
 from worker.applier import Applier
 from worker.batch import Batch, Limits
+from worker.groups import Group
 
 _log = structlog.stdlib.get_logger(__name__)
 
 SUSPICIOUS = 2
 """A message given back this often may hold the event that kills workers: its events are applied one by one."""
 
-READ_AT_ONCE = 16
-"""Events, about a millisecond: then it is looked whether the database has answered."""
-
 
 class Consumer:
     """Runs until `stop` is set: finishes what is at hand, acknowledges it, takes no more.
 
-    One batch is written at a time. While the database works on it, the next one is taken from the queue and read, so
-    that neither the database nor this process waits for the other; and it grows for as long as that takes.
+    One batch is applied at a time. Meanwhile the next one is taken from the queue, and grows for as long as that takes.
     """
 
     def __init__(self, subscription: Subscription, applier: Applier, *, limits: Limits | None = None) -> None:
@@ -38,7 +35,6 @@ class Consumer:
         self._left: list[Message] = []
         self._receiving: asyncio.Task[Message] | None = None
         self._applying: asyncio.Task[None] | None = None
-        self._read_since = 0
 
     def conditions(self) -> Iterator[Condition]:
         if self._left:
@@ -86,7 +82,7 @@ class Consumer:
                 await self._applied()
                 await self._handle_suspicious(message)
                 return
-            await self._add(batch, message)
+            self._add(batch, message)
             message = await self._another(batch, stopping)
         await self._finish(batch)
 
@@ -99,13 +95,19 @@ class Consumer:
         return None if batch.is_old(asyncio.get_running_loop().time()) else self._at_hand()
 
     async def _finish(self, batch: Batch) -> None:
+        """Begin to apply the batch as soon as the one before it is done; what is written first is read meanwhile."""
+        waiting = groups.of(batch.envelopes)
+        if batch.refused:
+            waiting.append(Group((), batch.refused))
+        if waiting:
+            await groups.read(self._applier, waiting[0])
         await self._applied()
         if batch.messages:
-            self._applying = asyncio.create_task(self._apply(batch))
+            self._applying = asyncio.create_task(self._apply(waiting, batch.messages))
 
-    async def _apply(self, batch: Batch) -> None:
-        await self._applier.apply_read(batch.readable)
-        await self._subscription.ack(batch.messages)
+    async def _apply(self, waiting: list[Group], messages: Sequence[Message]) -> None:
+        await groups.apply(self._applier, waiting)
+        await self._subscription.ack(messages)
 
     async def _applied(self) -> None:
         """Wait for the batch under way; raise what it raised."""
@@ -113,26 +115,14 @@ class Consumer:
             applying, self._applying = self._applying, None
             await applying
 
-    async def _add(self, batch: Batch, message: Message) -> None:
+    def _add(self, batch: Batch, message: Message) -> None:
         try:
             envelopes = self._unpack(message)
         except NotAnEvent as problem:
-            batch.add(message, [_refused(message, problem)])
+            batch.refuse(message, _refused(message, problem))
             return
         if envelopes is not None:
-            batch.add(message, await self._read(envelopes))
-
-    async def _read(self, envelopes: Sequence[Envelope]) -> list[Readable]:
-        """In portions: between them what the database answers to the batch before is taken up."""
-        readable: list[Readable] = []
-        for start in range(0, len(envelopes), READ_AT_ONCE):
-            portion = envelopes[start : start + READ_AT_ONCE]
-            readable += self._applier.read(portion)
-            self._read_since += len(portion)
-            if self._read_since >= READ_AT_ONCE:
-                self._read_since = 0
-                await asyncio.sleep(0)
-        return readable
+            batch.add(message, envelopes)
 
     def _unpack(self, message: Message) -> list[Envelope] | None:
         """None for what a newer release framed: it stays unacknowledged, so that a newer worker gets it."""

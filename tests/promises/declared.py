@@ -97,10 +97,8 @@ PROMISES: Final[tuple[Promise, ...]] = (
         _ONCE,
         "acknowledge to the queue before the commit",
         "worker/consumer.py",
-        "        await self._applier.apply_read(batch.readable)\n"
-        "        await self._subscription.ack(batch.messages)\n",
-        "        await self._subscription.ack(batch.messages)\n"
-        "        await self._applier.apply_read(batch.readable)\n",
+        "        await groups.apply(self._applier, waiting)\n        await self._subscription.ack(messages)\n",
+        "        await self._subscription.ack(messages)\n        await groups.apply(self._applier, waiting)\n",
         (f"{_CONSUMER}::test_messages_are_acknowledged_after_their_events_are_committed",),
     ),
     Promise(

@@ -1,4 +1,4 @@
-"""The worker's loop reads the next batch while one is being written. The applier here writes when a test says so."""
+"""The worker takes and reads what comes next while something is being written; here an applier writes when told to."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -9,6 +9,8 @@ from rig.waiting import until
 
 from runtime.transport import Message
 from schema.envelope import Envelope, pack
+from worker import groups
+from worker.applier import MOST_TOGETHER
 from worker.batch import Limits
 from worker.consumer import Consumer
 
@@ -65,14 +67,14 @@ async def consuming(queue: Queue, applier: Applier, limits: Limits) -> AsyncIter
         await asyncio.wait_for(asyncio.gather(running, return_exceptions=True), 10)
 
 
-async def test_while_a_batch_is_written_the_next_one_is_read_and_grows() -> None:
+async def test_while_a_batch_is_written_the_next_one_grows() -> None:
     queue, applier = Queue(), Applier()
     async with consuming(queue, applier, Limits()):
         queue.put(b"1")
         await until(lambda: applier.batches == [[b"1"]], what="the first batch begun")
         for body in (b"2", b"3", b"4"):
             queue.put(body)
-            await until(lambda body=body: body in applier.read_so_far, what=f"{body!r} read")
+            await until(queue.waiting.empty, what=f"{body!r} taken")
         assert applier.batches == [[b"1"]]  # one at a time
         assert queue.acked == []
         applier.write.set()
@@ -114,5 +116,21 @@ async def test_stop_finishes_what_was_read_ahead() -> None:
         queue.put(b"1")
         await until(lambda: applier.batches == [[b"1"]], what="the first batch begun")
         queue.put(b"2")
-        await until(lambda: b"2" in applier.read_so_far, what="the second read")
+        await until(queue.waiting.empty, what="the second taken")
     assert queue.acked == [b"1", b"2"]
+
+
+async def test_while_one_company_is_written_the_next_one_is_read() -> None:
+    applier = Applier()
+    waiting = groups.of([Envelope(2, 0, b"b"), Envelope(1, 0, b"a"), Envelope(3, 0, b"c"), Envelope(2, 0, b"b2")])
+    applying = asyncio.create_task(groups.apply(applier, waiting))  # type: ignore[arg-type]
+    await until(lambda: applier.read_so_far == [b"a", b"b", b"b2"], what="the second company read, the third not")
+    assert applier.batches == [[b"a"]]
+    applier.write.set()
+    await asyncio.wait_for(applying, 10)
+    assert applier.batches == [[b"a"], [b"b", b"b2"], [b"c"]]
+
+
+def test_a_company_with_many_events_is_cut_into_several_transactions() -> None:
+    found = groups.of(Envelope(1, 0, b"%d" % number) for number in range(MOST_TOGETHER + 1))
+    assert [len(group.envelopes) for group in found] == [MOST_TOGETHER, 1]
