@@ -1,7 +1,8 @@
 """What waits to be published, per lane, and how it is cut into bundles. No I/O, no clock."""
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Generic, NamedTuple, TypeVar
 
 from schema.envelope import MAX_BUNDLE_BYTES, MAX_BUNDLE_EVENTS
@@ -40,13 +41,14 @@ class Gathering(Generic[T]):
         lane.items.append((item, size))
         lane.size += size
 
-    def take(self, busy: Collection[str] = ()) -> Bundle[T] | None:
-        """The next bundle of the lane whose turn it is; of a `busy` lane only a full one. None when nothing is ready.
+    def take(self, in_flight: Mapping[str, int] = MappingProxyType({})) -> Bundle[T] | None:
+        """The next bundle of the lane whose turn it is; None when nothing is ready.
 
-        An item over the bound of bytes goes alone.
+        Of a lane that has items in flight it is ready once it holds half as many as they are, or is full. An item over
+        the bound of bytes goes alone.
         """
         for routing_key, lane in self._lanes.items():
-            if routing_key not in busy or self._fills_a_bundle(lane):
+            if 2 * len(lane.items) >= in_flight.get(routing_key, 0) or self._fills_a_bundle(lane):
                 return self._cut(routing_key)
         return None
 

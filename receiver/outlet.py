@@ -1,12 +1,13 @@
 """From many concurrent requests to few, full, confirmed queue messages.
 
-A lone event goes at once: a bundle of one, without delay, for there is no timer. While a bundle of its lane awaits the
-confirm, arrivals gather, and the confirm releases them together; only a full bundle follows without waiting, up to
-`in_flight` in all. A queue message costs the same whatever is in it: sending half-empty ones as long as `in_flight`
-allows made 17 events a message of 64 senders' where this makes 32, at a sixth less throughput.
+A lone event goes at once: a bundle of one, without delay, for there is no timer. While events of its lane await their
+confirm, arrivals gather, and leave once they are half as many, fill a bundle, or are released by a confirm; at most
+`in_flight` bundles are under way. A queue message costs the same whatever is in it, so few and full ones are cheap; but
+one at a time would leave the receiver idle while the broker works (docs/decisions/0013).
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable
 from functools import lru_cache
 from typing import Final
@@ -98,15 +99,18 @@ class Outlet:
 
     def _release(self) -> None:
         self._release_due = False
-        while len(self._sending) < self._most_in_flight and (bundle := self._gathering.take(self._busy())):
+        while len(self._sending) < self._most_in_flight and (bundle := self._gathering.take(self._in_flight())):
             body = pack(envelope for envelope, _ in bundle.items)
             task = self._loop.create_task(self._ways.publish(bundle.routing_key, body))
             self._sending[task] = bundle
             task.add_done_callback(self._sent)
 
-    def _busy(self) -> set[str]:
-        """The lanes of which a bundle awaits its confirm."""
-        return {bundle.routing_key for bundle in self._sending.values()}
+    def _in_flight(self) -> Counter[str]:
+        """By lane, how many events await their confirm."""
+        events: Counter[str] = Counter()
+        for bundle in self._sending.values():
+            events[bundle.routing_key] += len(bundle.items)
+        return events
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         bundle = self._sending.pop(task)

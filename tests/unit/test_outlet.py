@@ -152,20 +152,30 @@ async def test_arrivals_of_one_moment_share_a_bundle(bench: Callable[..., Bench]
     ]
 
 
-async def test_while_a_bundle_is_in_flight_arrivals_gather_and_its_confirm_releases_them(
+async def test_arrivals_gather_until_they_are_half_of_what_is_in_flight_or_a_confirm_releases_them(
     bench: Callable[..., Bench],
 ) -> None:
     gate = Gate(shut=True)
     room = bench(gate, timing=replace(FAST, spool_confirm=PATIENCE))
-    room.put()
-    await until(lambda: gate.attempts)
-    for number in range(2, 22):
-        room.put()
-        await until(lambda number=number: room.outlet._waiting == number * len(pack([Envelope(1, 0, b"{}")])))
-    assert sizes(gate) == [1]
+
+    async def arrive(number: int) -> None:
+        for _ in range(number):
+            room.put()
+        due = len(room.puts) * len(pack([Envelope(1, 0, b"{}")]))
+        await until(lambda: room.outlet._waiting == due)
+        await asyncio.sleep(0.001)  # long enough for a bundle to leave, if it may
+
+    await arrive(20)
+    assert sizes(gate) == [20]
+    await arrive(9)
+    assert sizes(gate) == [20], "fewer than half wait"
+    await arrive(1)
+    assert sizes(gate) == [20, 10], "half follow"
+    await arrive(14)
+    assert sizes(gate) == [20, 10], "of all that is in flight"
     gate.open.set()
     assert set(await all_of(room.puts)) == {None}
-    assert sizes(gate) == [1, 20]
+    assert sizes(gate) == [20, 10, 14]
 
 
 async def test_full_bundles_follow_without_waiting_but_only_four_are_in_flight(bench: Callable[..., Bench]) -> None:
@@ -231,23 +241,22 @@ def test_lanes_take_turns_and_keep_their_order() -> None:
     ]
 
 
-def test_of_a_busy_lane_only_a_full_bundle_is_taken() -> None:
-    gathering: Gathering[int] = Gathering(most_events=2, most_bytes=100)
+def test_of_a_lane_with_items_in_flight_half_as_many_are_taken_or_a_full_bundle() -> None:
+    gathering: Gathering[int] = Gathering(most_events=4, most_bytes=100)
     gathering.add("busy", 0, 1)
-    assert gathering.take({"busy"}) is None
+    assert gathering.take({"busy": 3}) is None
     gathering.add("other", 9, 1)
-    assert gathering.take({"busy"}) == ("other", [9], 1)
+    assert gathering.take({"busy": 3}) == ("other", [9], 1)
     gathering.add("busy", 1, 1)
-    gathering.add("busy", 2, 1)
-    assert gathering.take({"busy"}) == ("busy", [0, 1], 2)
-    assert gathering.take({"busy"}) is None
-    gathering.add("busy", 3, 99)
-    assert gathering.take({"busy"}) == ("busy", [2, 3], 100), "full by bytes"
-    gathering.add("busy", 4, 60)
-    gathering.add("busy", 5, 60)
-    assert gathering.take({"busy"}) == ("busy", [4], 60)
-    assert gathering.take({"busy"}) is None, "what is left does not fill one"
-    assert gathering.take() == ("busy", [5], 60)
+    assert gathering.take({"busy": 3}) == ("busy", [0, 1], 2)
+    for number in range(2, 7):
+        gathering.add("busy", number, 1)
+    assert gathering.take({"busy": 100}) == ("busy", [2, 3, 4, 5], 4), "full by events"
+    assert gathering.take({"busy": 100}) is None, "what is left does not fill one"
+    gathering.add("busy", 7, 99)
+    assert gathering.take({"busy": 100}) == ("busy", [6, 7], 100), "full by bytes"
+    gathering.add("busy", 8, 1)
+    assert gathering.take() == ("busy", [8], 1)
     assert gathering.take() is None
 
 
