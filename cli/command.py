@@ -70,7 +70,9 @@ async def pool(dsn: str, *, size: int = 1) -> AsyncIterator[Pool]:
         if missing is not None:
             raise Misconfigured(await _what_is_missing(found)) from missing
         problem = not_now(error)
-        raise problem or error from error
+        if problem is None or problem is error:
+            raise
+        raise problem from error
     finally:
         await found.close()
 

@@ -109,6 +109,7 @@ async def subscribed(process: Process) -> AsyncIterator[Subscription]:
     finally:
         if looking is not None:
             looking.cancel()
+            await asyncio.wait((looking,))
         await subscription.close()
 
 

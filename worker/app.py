@@ -2,8 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from aiohttp import web
 from runtime.garbage import collect_seldom
 from runtime.health import Check, Condition, answer
 from runtime.http import Listener, unnamed
-from runtime.measurements import BREAKER_OPEN
+from runtime.measurements import BREAKER_OPEN, COMPANIES
 from runtime.metrics import Metrics
 from runtime.spool import SpoolSubscription
 from runtime.transport import Subscription
@@ -21,7 +23,7 @@ from schema.errors import MigrationWaits
 from store.database import Pool, create_pool
 from worker.applier import Applier
 from worker.batch import Limits
-from worker.breaker import BreakerOpen
+from worker.breaker import Breaker, BreakerOpen
 from worker.consumer import Consumer
 from worker.held_companies import HeldCompanies
 from worker.housekeeping import Housekeeping
@@ -67,18 +69,20 @@ async def work(
         raise
     pool = await create_pool(options.database_url, size=4, application="pipemirror worker")
     held = HeldCompanies()
-    applier = Applier(pool, metrics, numbered_slugs=options.numbered_slugs, held=held)
+    make = partial(Applier, pool, metrics, numbered_slugs=options.numbered_slugs, breaker=Breaker())
+    applier, again = make(held=held), make(tries=1)
     consumer = Consumer(subscription, applier, limits=options.limits)
-    again = Applier(pool, metrics, numbered_slugs=options.numbered_slugs, tries=1)
     readmission = Readmission(pool, again, held, metrics, clock=time.monotonic)
     house = Housekeeping(pool, metrics, journal_days=options.journal_days)
     vitals = Vitals(pool, subscription, metrics, excused=lambda: _excused(applier, consumer, subscription))
     checks += [part.conditions for part in (applier, consumer, held, house, vitals)]
+    metrics.at_scrape.append(lambda: metrics.set(COMPANIES, applier.companies_met))
     started()
     collect_seldom()
     helpers = [asyncio.ensure_future(helper.run()) for helper in (readmission, house, vitals)]
     try:
-        await _consume(consumer, applier, stop, stop_within=options.stop_within, metrics=metrics, checks=checks)
+        with _told_of_breaker(metrics, checks):
+            await _consume(consumer, applier, stop, stop_within=options.stop_within, helpers=helpers)
     finally:
         await _end(helpers, pool)
 
@@ -116,25 +120,38 @@ async def _consume(
     stop: asyncio.Event,
     *,
     stop_within: float,
-    metrics: Metrics,
-    checks: list[Check],
+    helpers: Sequence["asyncio.Future[None]"],
 ) -> None:
-    """Two-step stop: the batch at hand may finish; held, or past the deadline, it goes back to the queue."""
+    """Two-step stop: the batch at hand may finish; held, or past the deadline, it goes back to the queue.
+
+    Raise what ends the consumer, or one of the `helpers` beside it, which end by themselves for no other reason.
+    """
     running = asyncio.ensure_future(consumer.run(stop))
     stopping = asyncio.ensure_future(stop.wait())
+    ends: list[asyncio.Future[Any]] = [running, stopping, *helpers]
     try:
-        await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for helper in helpers:
+            if helper.done():
+                helper.result()
         if not await _finishes(running, applier, stop_within):
             _log.warning("stopped_with_work_unfinished", deadline_s=stop_within)
             return
         await running
+    finally:
+        await _cancel((running, stopping))
+
+
+@contextmanager
+def _told_of_breaker(metrics: Metrics, checks: list[Check]) -> Iterator[None]:
+    """For as long as the process still lives once it is open."""
+    try:
+        yield
     except BreakerOpen as problem:
         opened = Condition(problem.code, problem.reason)
         metrics.set(BREAKER_OPEN, 1)
         checks.append(lambda: (opened,))
         raise
-    finally:
-        await _cancel((running, stopping))
 
 
 async def _finishes(running: "asyncio.Future[None]", applier: Applier, within: float) -> bool:

@@ -15,7 +15,6 @@ import structlog
 
 from runtime.backoff import Backoff
 from runtime.health import Condition
-from runtime.measurements import COMPANIES
 from runtime.metrics import Metrics
 from schema.envelope import Envelope
 from schema.errors import ApplyFailed, BadContent, BadValue, CompanyHeld
@@ -67,7 +66,6 @@ class Applier:
         tries: int = TRIES,
     ) -> None:
         """`clock` reads seconds since 1970; after `tries` in vain a company is held by itself."""
-        self._metrics = metrics
         self._breaker = breaker or Breaker()
         self._clock = clock
         self._held = held or HeldCompanies()
@@ -83,6 +81,10 @@ class Applier:
     def holding(self) -> bool:
         """Whether nothing moves just now."""
         return self._persistence.holding
+
+    @property
+    def companies_met(self) -> int:
+        return len(self._companies)
 
     def conditions(self) -> Iterator[Condition]:
         yield from self._persistence.conditions()
@@ -194,7 +196,6 @@ class Applier:
         if outcome.applied.discarded:
             # Purged meanwhile: what comes next is not even read.
             self._companies.forget(company.id)
-        self._metrics.set(COMPANIES, len(self._companies))
         self._tally.committed(outcome.applied, outcome.letters, self._clock() - began)
 
     async def _transact(self, connection: Connection, company: Company, group: Sequence[Readable]) -> Outcome:

@@ -32,7 +32,7 @@ class Consumer:
         self._subscription = subscription
         self._applier = applier
         self._limits = limits or Limits()
-        self._left: list[Message] = []
+        self._left: set[int] = set()
         self._receiving: asyncio.Task[Message] | None = None
         self._applying: asyncio.Task[None] | None = None
 
@@ -130,7 +130,8 @@ class Consumer:
             return unpack(message.body)
         except UnknownFormat as problem:
             _log.error("message_left_for_a_newer_worker", code=problem.code, reason=problem.reason)
-            self._left.append(message)
+            # Not the message: the same ones come again with every connection, and they may be large.
+            self._left.add(hash(message.body))
             return None
 
     async def _handle_suspicious(self, message: Message) -> None:

@@ -12,7 +12,8 @@ from runtime.measurements import HOUSEKEEPING_FAILURES, PARTITIONS_AHEAD
 from runtime.metrics import Metrics
 from schema.errors import HousekeepingFailed, PartitionsMissing
 from store import companies, dead_letters, replays, suspects
-from store.database import Connection, Pool, borrowed, describe, not_now
+from store.companies import Company
+from store.database import Connection, Pool, borrowed, concerns_one_schema, describe, not_now
 from worker import journal
 from worker.normalising import normalise
 from worker.outgrown import outgrow
@@ -73,13 +74,14 @@ class Housekeeping:
         await suspects.expire(connection, now - timedelta(days=1))
         await replays.expire(connection, now - timedelta(days=self._journal_days))
         due = time.monotonic() >= self._outgrown_due
-        for company in await companies.all_companies(connection):
-            if company.state == companies.ACTIVE:
-                await normalise(connection, company)
-                if due and (mended := await outgrow(connection, company)):
-                    _log.info("outgrown", company_id=company.id, rows=mended)
         if due:
             self._outgrown_due = time.monotonic() + OUTGROWN_EVERY
+        failures = []
+        for company in await companies.all_companies(connection):
+            if company.state == companies.ACTIVE:
+                failures += await _mend_rows(connection, company, also_outgrown=due)
+        if failures:
+            raise failures[0]
 
     def _failed(self, error: Exception) -> None:
         self._failure = describe(error)
@@ -88,3 +90,17 @@ class Housekeeping:
             _log.exception("housekeeping_crashed")
         else:
             _log.warning("housekeeping_failed", reason=self._failure)
+
+
+async def _mend_rows(connection: Connection, company: Company, *, also_outgrown: bool) -> list[Exception]:
+    """What stands in the way, if it does so for this company alone: the others are not to wait for its end."""
+    try:
+        await normalise(connection, company)
+        if also_outgrown and (mended := await outgrow(connection, company)):
+            _log.info("outgrown", company_id=company.id, rows=mended)
+    except Exception as error:
+        if not_now(error) is not None and not concerns_one_schema(error):
+            raise
+        _log.warning("rows_not_mended", company_id=company.id, reason=describe(error))
+        return [error]
+    return []

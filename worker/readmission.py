@@ -13,10 +13,11 @@ from runtime.measurements import HELD_COMPANIES, HELD_EVENTS
 from runtime.metrics import Metrics
 from schema.errors import CompanyHeld
 from store import held
-from store.database import Pool, describe
+from store.database import Pool, borrowed, describe
 from store.held import HeldEvent
 from worker import parking, suspect
 from worker.applier import Applier
+from worker.breaker import BreakerOpen
 from worker.held_companies import HeldCompanies
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -49,16 +50,18 @@ class Readmission:
         self._not_before: dict[int, float] = {}
 
     async def run(self, every: float = EVERY) -> None:
-        """Until cancelled. A round that fails is logged, and the next one comes."""
+        """Until cancelled, or the breaker opens. A round that fails is logged, and the next one comes."""
         while True:
             try:
                 await self.once()
+            except BreakerOpen:
+                raise
             except Exception as error:  # noqa: BLE001 - nobody would notice that this was the last round
                 _log.warning("readmission_failed", reason=describe(error))
             await asyncio.sleep(every)
 
     async def once(self) -> None:
-        async with self._pool.acquire() as connection:
+        async with borrowed(self._pool) as connection:
             waiting = await held.counts(connection)
         self._companies.keep_only(waiting)
         self._metrics.set(HELD_COMPANIES, len(waiting))
@@ -73,9 +76,9 @@ class Readmission:
                 await self._apply(company_id, events)
             except Exception as error:
                 await self._free(events)
-                if not isinstance(error, CompanyHeld):
+                if isinstance(error, BreakerOpen):
                     raise
-                self._later(company_id, error)
+                self._later(company_id, _reason(company_id, error))
                 return
             await self._delete(events)
             self._attempts.pop(company_id, None)
@@ -99,13 +102,21 @@ class Readmission:
         self._companies.add(company_id, problem)
 
     async def _claim(self, company_id: int) -> list[HeldEvent]:
-        async with self._pool.acquire() as connection:
+        async with borrowed(self._pool) as connection:
             return await held.claim(connection, company_id, most=_CHUNK, lease=_LEASE)
 
     async def _free(self, events: Sequence[HeldEvent]) -> None:
-        async with self._pool.acquire() as connection:
+        async with borrowed(self._pool) as connection:
             await held.free(connection, [event.digest for event in events])
 
     async def _delete(self, events: Sequence[HeldEvent]) -> None:
-        async with self._pool.acquire() as connection:
+        async with borrowed(self._pool) as connection:
             await held.delete(connection, [event.digest for event in events])
+
+
+def _reason(company_id: int, error: Exception) -> CompanyHeld:
+    """Whatever it is, it stands in this company's way only: the next one is looked at."""
+    if isinstance(error, CompanyHeld):
+        return error
+    _log.error("readmission_crashed", company_id=company_id, exc_info=error)
+    return CompanyHeld(f"company {company_id}: {describe(error)}")

@@ -53,19 +53,16 @@ async def run(pool: Pool, wanted: Wanted, replay: Replay, *, chunk: int = CHUNK)
 
     A record that the database refuses is counted, told in the log and left; the others go on. Raise NotNow.
     """
-    size, refused = chunk, ""
+    size = chunk
     while not replay.finished:
-        step = partial(_step, wanted=wanted, replay_id=replay.id, size=size, refused=refused)
         try:
-            replay = await _persisted(pool, step)
+            replay = await _persisted(pool, partial(_step, wanted=wanted, replay_id=replay.id, size=size))
         except Exception as error:
-            problem = not_now(error)
-            if problem is not None or refused:
-                raise problem or error from error
-            # Halve the portion until the culprit stands alone, and then pass it over.
-            size, refused = max(1, size // 2), describe(error) if size == 1 else ""
+            if not_now(error) is not None or size == 1:
+                raise
+            size = size // 2  # until the culprit stands alone, and is passed over
         else:
-            size, refused = chunk, ""
+            size = chunk
             yield replay
 
 
@@ -76,23 +73,30 @@ async def _persisted(pool: Pool, work: Callable[[Connection], Awaitable[T]]) -> 
             async with pool.acquire() as connection, connection.transaction():
                 return await work(connection)
         except Exception as error:
-            if not isinstance(not_now(error), Conflict):
+            problem = not_now(error)
+            if problem is None:
                 raise
+            if not isinstance(problem, Conflict):
+                raise problem from (None if problem is error else error)
         await asyncio.sleep(_BACKOFF.delay(attempt))
     raise Conflict("live workers were faster every time; run it again when less comes in")
 
 
-async def _step(connection: Connection, wanted: Wanted, replay_id: str, size: int, refused: str) -> Replay:
-    """Apply the next portion; only count it if it was `refused`, for that reason."""
+async def _step(connection: Connection, wanted: Wanted, replay_id: str, size: int) -> Replay:
+    """Apply the next portion; one event that the database refuses, portioned alone, is counted and passed over."""
     replay = await replays.take(connection, replay_id)
     found = await _current(connection, wanted, replay)
     if found is not None:
         company, place = found
         portion = await walking.portion(connection, wanted, replay.until, place, limit=size)
-        if refused:
-            replay.refused += _tell_refused(company, portion.envelopes, refused)
+        try:
+            async with connection.transaction():
+                applied = await _apply_again(connection, company, portion.envelopes, kept=place.kept)
+        except Exception as error:
+            if not_now(error) is not None or size > 1:
+                raise
+            replay.refused += _tell_refused(company, portion.envelopes, describe(error))
         else:
-            applied = await _apply_again(connection, company, portion.envelopes, kept=place.kept)
             replay.applied += applied
             replay.passed += len(portion.envelopes) - applied
         replay.position = _next(place, portion.after)

@@ -27,7 +27,7 @@ IDLE: Final = 60.0
 class Vitals:
     """Asks queue and database, each in a loop of its own: one that does not answer must not hide the other.
 
-    excused  whether there is a known reason why nothing is done just now, said elsewhere
+    excused  whether there is a known reason why no event is done just now, said elsewhere
     """
 
     def __init__(
@@ -54,15 +54,13 @@ class Vitals:
         await asyncio.gather(_again(self.ask_queue, every), _again(self.ask_database, every))
 
     def conditions(self) -> Iterator[Condition]:
-        if self._excused():
-            return
         now = self._clock()
         if self._asked is not None and now - self._asked >= SILENT:
             reason = f"Postgres has not answered an empty question for {now - self._asked:.0f} s"
             yield Condition(DatabaseSilent.code, reason)
         elif self._database is not None:
             yield Condition(self._database.code, self._database.reason)
-        if self._idle_since is not None and now - self._idle_since >= IDLE:
+        if self._idle_since is not None and not self._excused() and now - self._idle_since >= IDLE:
             reason = f"messages wait and none was done for {now - self._idle_since:.0f} s"
             yield Condition(SilentConsumer.code, reason)
 
@@ -104,5 +102,8 @@ class Vitals:
 
 async def _again(ask: Callable[[], Awaitable[None]], every: float) -> None:
     while True:
-        await ask()
+        try:
+            await ask()
+        except Exception:  # noqa: BLE001 - nobody would notice that this was the last look
+            _log.exception("vitals_crashed")
         await asyncio.sleep(every)

@@ -70,6 +70,20 @@ async def test_a_message_of_a_newer_release_is_left_for_a_newer_worker(queue: Sc
     assert await codes(pool) == []
 
 
+async def test_a_message_that_is_left_again_and_again_is_counted_once(queue: Scripted, pool: Pool) -> None:
+    """It comes anew with every connection, for as long as no newer worker is there."""
+    for _ in range(3):
+        queue.put_raw(bytes((FORMAT + 1,)) + b"something")
+    known = queue.put(deal(1))
+    stop = asyncio.Event()
+    consumer = Consumer(queue, Applier(pool, Metrics(), numbered_slugs=False))
+    running = asyncio.create_task(consumer.run(stop))
+    await until(lambda: known in queue.acked)
+    assert [condition.reason.partition(" ")[0] for condition in consumer.conditions()] == ["1"]
+    stop.set()
+    await asyncio.wait_for(running, 10)
+
+
 async def test_a_message_that_is_no_bundle_becomes_a_dead_letter(queue: Scripted, pool: Pool) -> None:
     queue.put_raw(b"")
     queue.put_raw(pack([deal(1)])[:-1])

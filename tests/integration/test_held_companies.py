@@ -16,6 +16,7 @@ from store import dead_letters
 from store.database import Pool
 from worker import mirror, parking, suspect
 from worker.applier import Applier
+from worker.breaker import BreakerOpen
 from worker.held_companies import HeldCompanies
 from worker.readmission import Readmission
 
@@ -130,6 +131,43 @@ async def test_a_company_without_one_of_its_tables_waits_for_it(pool: Pool, work
         await connection.execute(f"ALTER TABLE pipedrive_{COMPANY}_raw.hidden RENAME TO deals")
     await worker.readmit()
     assert await deals(pool) == [1, 2]
+
+
+async def test_what_crashes_over_one_held_company_does_not_keep_the_next_one_waiting(
+    pool: Pool, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with rights_lost(pool):
+        await worker.apply(deal(1), deal(1, OTHER))
+    apply_company = Applier.apply_company
+
+    async def crashes(self: Applier, company_id: int, envelopes: Any) -> None:
+        if company_id == OTHER:
+            raise RuntimeError
+        await apply_company(self, company_id, envelopes)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Applier, "apply_company", crashes)
+        await worker.readmit()
+    assert await deals(pool) == [1]
+    assert await waiting(pool) == 1
+    await worker.readmit()
+    assert await deals(pool, OTHER) == [1]
+
+
+async def test_a_breaker_that_opens_over_held_events_ends_trying(
+    pool: Pool, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a bug of ours would fill the dead letters after all, a few of them in each round."""
+    async with rights_lost(pool):
+        await worker.apply(*(deal(n) for n in range(1, 21)))
+
+    async def broken(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(mirror, "write", broken)
+    with pytest.raises(BreakerOpen):
+        await asyncio.wait_for(worker.readmission.run(every=0.01), 20)
+    assert await waiting(pool) == 20
 
 
 async def test_a_message_that_comes_again_is_held_once(pool: Pool, worker: Worker) -> None:

@@ -3,12 +3,14 @@
 import asyncio
 from datetime import UTC, datetime
 
+import asyncpg
 import pytest
 
 from runtime.measurements import HOUSEKEEPING_FAILURES, PARTITIONS_AHEAD
 from runtime.metrics import Metrics
-from store.database import Pool
-from worker import journal
+from store.companies import Company
+from store.database import Connection, Pool
+from worker import housekeeping, journal, provision
 from worker.housekeeping import Housekeeping
 
 
@@ -39,6 +41,28 @@ async def test_a_round_that_crashes_is_not_the_last_and_is_told(pool: Pool, monk
     keeping.cancel()
     assert codes(house) == ["housekeeping_failed"]
     assert (metrics.value(HOUSEKEEPING_FAILURES) or 0) >= 2
+
+
+async def test_a_company_whose_tables_are_in_the_way_keeps_nobody_else_waiting(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one lost a table; what is to be mended of the second is mended, and the failure is told."""
+    async with pool.acquire() as connection:
+        for company_id in (1, 2):
+            await provision.provision(connection, company_id, numbered_slugs=True)
+        await connection.execute("DROP TABLE pipedrive_1_raw.deals")
+    mended = []
+
+    async def outgrow(connection: Connection, company: Company) -> int:
+        mended.append(company.id)
+        await connection.execute(f"SELECT FROM {company.slug}_raw.deals")
+        return 0
+
+    monkeypatch.setattr(housekeeping, "outgrow", outgrow)
+    house = Housekeeping(pool, Metrics(), journal_days=14)
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await house.once()
+    assert mended == [1, 2]
 
 
 async def test_partitions_that_are_missing_are_told_also_by_who_is_not_at_turn(pool: Pool) -> None:

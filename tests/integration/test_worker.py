@@ -17,14 +17,16 @@ from rig.waiting import until
 
 from runtime.backoff import Backoff
 from runtime.health import Check
-from runtime.measurements import DATABASE_PING_SECONDS, HOLDING, HOLDS, PARTITIONS_AHEAD
+from runtime.measurements import BREAKER_OPEN, DATABASE_PING_SECONDS, HOLDING, HOLDS, PARTITIONS_AHEAD
 from runtime.metrics import Metrics
 from schema.envelope import Envelope
 from store import suspects
 from store.database import Pool, create_pool, notice_dead_peer
 from worker import app, vitals
+from worker.breaker import BreakerOpen
 from worker.parking import digest
 from worker.persistence import Persistence
+from worker.readmission import Readmission
 from worker.vitals import Vitals
 
 LONG = 600.0
@@ -104,6 +106,20 @@ async def test_a_worker_in_good_health_says_nothing_and_measures(migrated: str) 
         await until(lambda: worker.metrics.value(DATABASE_PING_SECONDS), what="database asked")
         await until(lambda: worker.metrics.value(PARTITIONS_AHEAD), what="house kept")
         assert worker.codes() == set()
+
+
+async def test_a_worker_ends_by_what_ends_a_helper(migrated: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The breaker may open over held events, too: beside the loop, which has nothing to do then."""
+
+    async def opens(_: Readmission) -> None:
+        raise BreakerOpen("too many")
+
+    monkeypatch.setattr(Readmission, "once", opens)
+    worker = Running(migrated)
+    with pytest.raises(BreakerOpen):
+        await asyncio.wait_for(worker.run(), 30)
+    assert "breaker_open" in worker.codes()
+    assert worker.metrics.value(BREAKER_OPEN) == 1
 
 
 async def test_a_stop_in_the_middle_of_a_hold_does_not_wait_for_its_end(migrated: str) -> None:

@@ -1,5 +1,6 @@
 """A worker that does nothing while messages wait says so, unless it is known why."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -75,6 +76,33 @@ async def test_what_is_known_is_not_told_twice(watched: Watched) -> None:
     watched.excuse = False
     assert await watched.looks() == []
     assert await watched.looks(IDLE) == ["silent_consumer"]
+
+
+async def test_an_excuse_for_idleness_is_none_for_the_database(watched: Watched) -> None:
+    """Messages left for a newer worker explain why nothing is done, not why Postgres cannot be asked."""
+    watched.excuse = True
+    await watched.vitals.ask_database()  # of no pool at all
+    assert await watched.looks() == ["database_unavailable"]
+
+
+async def test_a_look_that_crashes_is_not_the_last(watched: Watched) -> None:
+    looks = 0
+    third = asyncio.Event()
+
+    async def crash() -> dict[str, int]:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            third.set()
+        raise RuntimeError
+
+    watched.queue.backlog = crash
+    looking = asyncio.create_task(watched.vitals.run(every=0.001))
+    try:
+        await asyncio.wait_for(third.wait(), 10)
+    finally:
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
 
 
 async def test_a_queue_that_cannot_be_asked_shows_no_backlog_instead_of_an_old_one(watched: Watched) -> None:
