@@ -135,9 +135,11 @@ class Company:
             events.append(self._changed_to(entity, at, before, after, correlation_id=correlation, is_bulk=True))
         return events
 
-    def set(self, entity: str, record_id: Id, columns: Record, **told: Any) -> Event:
-        """Set columns; `told` are further attributes of the event."""
-        at = self._instants.next((entity, record_id))
+    def set(
+        self, entity: str, record_id: Id, columns: Record, *, later_than: Collection[Id] = (), **told: Any
+    ) -> Event:
+        """Set columns, at a moment `later_than` the last events of these, too; `told` are further attributes."""
+        at = self._instants.next(*((entity, known) for known in (record_id, *later_than)))
         before = self.live[entity][record_id]
         after = touch(entity, {**before, **columns}, self._changed(entity, at))
         return self._changed_to(entity, at, before, after, **told)
@@ -167,7 +169,7 @@ class Company:
         self.merged[entity][loser] = winner
         happen: list[Callable[[], Event]] = [
             lambda: self.delete(entity, loser, merged_to=winner, correlation_id=correlation),
-            lambda: self.set(entity, winner, inherited, loser=lost, correlation_id=correlation),
+            lambda: self.set(entity, winner, inherited, later_than=(loser,), loser=lost, correlation_id=correlation),
         ]
         self.rng.shuffle(happen)
         return [one() for one in happen]

@@ -160,6 +160,14 @@ def test_a_merge_moves_what_belonged_to_the_loser() -> None:
     assert moved
 
 
+def test_a_merge_is_told_later_than_whatever_befell_the_loser() -> None:
+    """Also where a burst of changes has outrun the clock: v1 tells a merge by the winner's event alone."""
+    company = new_company(tick=0)
+    loser, winner = list(company.truth("deal"))[:2]
+    last = max(found.at for _ in range(20) if (found := company.edit("deal", loser)) is not None)
+    assert all(event.at // 1_000 > last // 1_000 for event in company.merge("deal", loser, winner))
+
+
 def test_events_of_one_instant_happen_only_where_the_newest_is_known() -> None:
     """A change may share the instant of a create before it or of a delete after it, never of another change."""
     instants: dict[tuple[str, object, int], list[str]] = {}
