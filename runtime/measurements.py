@@ -87,18 +87,23 @@ SPOOL_FREE_BYTES: Final = Metric(
 ON_SPOOL: Final = Metric("pipemirror_on_spool", "gauge", "1 while the broker is given up and events go to the spool")
 
 BATCHES: Final = Metric(
-    "pipemirror_batches_total", "counter", "Transactions committed to Postgres: one per company of a batch"
+    "pipemirror_batches_total", "counter", "Groups of events applied: each one company's, and one transaction"
 )
 EVENTS: Final = Metric(
     "pipemirror_events_total",
     "counter",
-    "Events by outcome: `applied`, `duplicate`, `dead_letter`, `discarded`, `held` (it will be tried again)",
+    "Events by outcome: `applied`, `duplicate`, `dead_letter`, `discarded`, `held` (it will be tried again), "
+    "`kept` (in the journal alone, as its company is paused)",
     ("outcome",),
-    known=("applied", "duplicate", "dead_letter", "discarded", "held"),
+    known=("applied", "duplicate", "dead_letter", "discarded", "held", "kept"),
 )
 DEAD_LETTERS: Final = Metric("pipemirror_dead_letters_total", "counter", "Dead letters written, by code", ("code",))
 APPLY_SECONDS: Final = Metric(
-    "pipemirror_apply_seconds", "histogram", "Time to apply and commit one batch, in seconds", (), _APPLY_SECONDS
+    "pipemirror_apply_seconds",
+    "histogram",
+    "Time to apply and commit one group of events, in seconds",
+    (),
+    _APPLY_SECONDS,
 )
 EVENT_TO_ROW_SECONDS: Final = Metric(
     "pipemirror_event_to_row_seconds",
@@ -144,7 +149,7 @@ RETOLD: Final = Metric(
 DATABASE_WAIT_SECONDS: Final = Metric(
     "pipemirror_database_wait_seconds",
     "histogram",
-    "Time a batch waited for a connection of the pool, in seconds",
+    "Time a group of events waited for a connection of the pool, in seconds",
     (),
     _WAIT_SECONDS,
 )

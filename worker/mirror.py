@@ -32,6 +32,7 @@ class Applied:
     """What became of a group of events.
 
     written     claimed now: their changes are in the tables, or they touch none
+    kept        what is written is so in the journal alone: the company is paused
     learnt      custom field types that were new, as (entity, hash, type): known to others once this is committed
     duplicates  already in the journal
     discarded   of a purged company: not even read into the journal
@@ -39,6 +40,7 @@ class Applied:
     """
 
     written: list[Event] = field(default_factory=list)
+    kept: bool = False
     learnt: set[FieldType] = field(default_factory=set)
     duplicates: int = 0
     discarded: int = 0
@@ -62,7 +64,7 @@ async def apply(connection: Connection, company: Company, events: Sequence[Event
     if state == PURGED:
         return Applied(discarded=len(events))
     written = await journal.claim(connection, company.id, events, applied=state == ACTIVE)
-    applied = Applied(written, duplicates=len(events) - len(written))
+    applied = Applied(written, kept=state != ACTIVE, duplicates=len(events) - len(written))
     if state == ACTIVE:
         told = _Told()
         changes = [change for event in written for change in event.changes]

@@ -29,12 +29,13 @@ class Tally:
         metrics = self._metrics
         metrics.count(BATCHES)
         metrics.observe(APPLY_SECONDS, seconds)
-        metrics.count(EVENTS, "applied", by=len(applied.written))
+        metrics.count(EVENTS, "kept" if applied.kept else "applied", by=len(applied.written))
         metrics.count(EVENTS, "duplicate", by=applied.duplicates)
         metrics.count(RETOLD, by=applied.retold)
         self.discarded(applied.discarded)
         self.parked(letters)
-        self._lag.committed(applied.written)
+        if not applied.kept:
+            self._lag.committed(applied.written)
 
     def discarded(self, events: int) -> None:
         self._metrics.count(EVENTS, "discarded", by=events)

@@ -10,10 +10,10 @@ from rig.events import COMPANY, START, envelope, v2_body
 from rig.postgres import PrivateServer, Server
 
 from runtime.backoff import Backoff
-from runtime.measurements import DEAD_LETTERS, EVENTS
+from runtime.measurements import DEAD_LETTERS, EVENTS, RECEIPT_TO_ROW_SECONDS
 from runtime.metrics import Metrics
 from schema.envelope import Envelope
-from store import dead_letters
+from store import companies, dead_letters
 from store.database import Pool, create_pool
 from worker import mirror
 from worker.applier import Applier
@@ -58,6 +58,17 @@ async def test_content_that_cannot_be_written_is_parked_and_the_batch_around_it_
     assert [letter["code"] for letter in reversed(await letters(pool))].count("bad_value") == 3
     assert metrics.value(EVENTS, "applied") == 2
     assert metrics.value(DEAD_LETTERS, "unreadable_json") == 1
+
+
+async def test_what_is_kept_of_a_paused_company_counts_as_kept_and_has_no_lag(
+    pool: Pool, applier: Applier, metrics: Metrics
+) -> None:
+    await applier.apply([deal(1)])
+    async with pool.acquire() as connection:
+        await companies.change_state(connection, COMPANY, companies.PAUSED)
+    await applier.apply([deal(2), deal(3)])
+    assert (metrics.value(EVENTS, "applied"), metrics.value(EVENTS, "kept")) == (1, 2)
+    assert metrics.value(RECEIPT_TO_ROW_SECONDS, "deal") == 1
 
 
 async def test_a_body_nested_deeper_than_anything_can_write_is_the_contents_fault(pool: Pool, applier: Applier) -> None:
