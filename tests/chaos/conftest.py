@@ -46,7 +46,10 @@ def services(scenario: Scenario, database: str, postgres_server: Server, request
     if not isinstance(postgres_server, PrivateServer):
         pytest.fail("these tests kill their Postgres: unset TEST_DATABASE_URL", pytrace=False)
     broker: Broker | None = request.getfixturevalue("broker") if scenario.transport == "amqp" else None
-    request.config.stash[SERVICES]["Postgres"] = postgres_server.version
+    known = request.config.stash[SERVICES]
+    known["Postgres"] = postgres_server.version
+    if broker is not None and "RabbitMQ" not in known:
+        known["RabbitMQ"] = broker.version()
     return Services(database, postgres_server, broker)
 
 

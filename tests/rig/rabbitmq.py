@@ -44,6 +44,9 @@ class Broker:
     def controlled(self) -> bool:
         return self._service is not None
 
+    def version(self) -> str:
+        return "" if self._service is None else self._service.control("version").strip()
+
     async def new_vhost(self) -> str:
         """The URL of an empty vhost; of a broker that is not ours, its own vhost with our queues deleted."""
         if self._service is None:
