@@ -16,7 +16,7 @@ from cli.doctor.of_broker import of_broker
 from cli.doctor.of_database import of_database
 from cli.doctor.of_receivers import of_receivers
 from cli.doctor.of_settings import of_disk, of_settings
-from cli.embedded_home import note_of
+from cli.embedded.home import note_of
 from cli.output import plain, show
 from runtime.settings import Settings, load
 

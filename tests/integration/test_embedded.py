@@ -15,7 +15,8 @@ import asyncpg
 import psycopg
 import pytest
 
-from cli import embedded, embedded_home
+from cli import embedded
+from cli.embedded import home as embedded_home
 from schema.errors import DatabaseUnavailable, Misconfigured
 
 REPOSITORY = Path(__file__).parents[2]

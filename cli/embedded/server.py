@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cli import embedded_keeper
-from cli.embedded_account import run_as
-from cli.embedded_home import Home
+from cli.embedded import keeper
+from cli.embedded.account import run_as
+from cli.embedded.home import Home
 from schema.errors import DatabaseUnavailable, Misconfigured
 
 ROLE: Final = "pipemirror"
@@ -86,7 +86,7 @@ def launch(home: Home, settings: Mapping[str, str], deadline: float) -> None:
     # Nothing of an old server lives (the caller saw to it), but its pid may by now belong to another process of the
     # same account, for which Postgres would refuse to start.
     (home.data / "postmaster.pid").unlink(missing_ok=True)
-    command = [sys.executable, "-I", "-S", embedded_keeper.__file__, embedded_keeper.encode(_plan(home, settings))]
+    command = [sys.executable, "-I", "-S", keeper.__file__, keeper.encode(_plan(home, settings))]
     with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -94,10 +94,10 @@ def launch(home: Home, settings: Mapping[str, str], deadline: float) -> None:
         stderr=subprocess.DEVNULL,
         cwd="/",
         start_new_session=True,  # Ctrl-C in our terminal is for us, not for the database we still need to finish
-    ) as keeper:
-        assert keeper.stdout is not None
-        heard, _, _ = select.select([keeper.stdout], [], [], _left(deadline))
-        if not heard or keeper.stdout.readline() != embedded_keeper.STARTED:
+    ) as started:
+        assert started.stdout is not None
+        heard, _, _ = select.select([started.stdout], [], [], _left(deadline))
+        if not heard or started.stdout.readline() != keeper.STARTED:
             raise DatabaseUnavailable(f"the embedded Postgres could not be started; {tail(home.log)}")
 
 
@@ -149,13 +149,13 @@ def _first_statements(passwords: Mapping[str, str]) -> str:
     )
 
 
-def _plan(home: Home, settings: Mapping[str, str]) -> embedded_keeper.Plan:
+def _plan(home: Home, settings: Mapping[str, str]) -> keeper.Plan:
     hba = home.folder / "pg_hba.conf"
     hba.write_text("local all all scram-sha-256\n", "utf-8")
     hba.chmod(0o644)
     sockets = '"' + str(home.sockets).replace('"', '""') + '"'  # the setting is a list
     ours = {**_SETTINGS, "hba_file": str(hba), "unix_socket_directories": sockets}
-    return embedded_keeper.Plan(
+    return keeper.Plan(
         command=[home.program("postgres"), "-D", str(home.data), *_options({**ours, **settings})],
         environment=_ENVIRONMENT,
         lease=str(home.lease),

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from cli.embedded_home import SHELTER, Home, lock_of, note_of, settle
-from cli.embedded_server import DATABASE, ROLE, SUPERUSER, Postmaster, check_version, create, launch, ready, tail
+from cli.embedded.home import SHELTER, Home, lock_of, note_of, settle
+from cli.embedded.server import DATABASE, ROLE, SUPERUSER, Postmaster, check_version, create, launch, ready, tail
 from schema.errors import DatabaseUnavailable, Misconfigured
 
 _POLL_SECONDS: Final = 0.02
