@@ -4,7 +4,7 @@ Whoever uses the database holds a shared lock on the lease file; the kernel drop
 The keeper waits for the exclusive lock, which it gets once nobody is left, and then stops the postmaster. No signal
 can be missed, no pid can be confused, and no user has to outlive the others.
 
-`cli/embedded/server.py` runs this file as a script with the standard library alone, so that it starts fast and stays small.
+`server.py` runs this file as a script with the standard library alone, so that it starts fast and stays small.
 """
 
 import ctypes
