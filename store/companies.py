@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from store import locks
 from store.database import Connection
 
 ACTIVE = "active"
@@ -10,10 +11,6 @@ PAUSED = "paused"
 PURGED = "purged"
 
 FIRST_SLUG = "pipedrive"
-_SLUGS_LOCK = 7_102_001
-"""Advisory lock: slugs are given out one at a time."""
-_STATE_LOCK = 7_102_005
-"""Advisory lock with the company's hash: shared by who applies its events (in SQL: `pipemirror.hold_company`)."""
 
 
 FieldType = tuple[str, str, str]
@@ -69,7 +66,7 @@ async def catalogue_of(connection: Connection, company_id: int) -> str | None:
 
 async def lock(connection: Connection, company_id: int) -> str | None:
     """Wait for what is being applied to the company, and let nothing begin before this transaction ends; its state."""
-    await connection.execute("SELECT pg_advisory_xact_lock($1, hashint8($2))", _STATE_LOCK, company_id)
+    await connection.execute("SELECT pg_advisory_xact_lock($1, hashint8($2))", locks.STATE, company_id)
     found: str | None = await connection.fetchval(
         "SELECT state FROM pipemirror.companies WHERE id = $1 FOR NO KEY UPDATE", company_id
     )
@@ -104,7 +101,7 @@ async def register(connection: Connection, company_id: int, *, numbered: bool) -
 
     The first company's slug is plain `pipedrive`; a later one, and every one if `numbered`, bears its id.
     """
-    await connection.execute("SELECT pg_advisory_xact_lock($1)", _SLUGS_LOCK)
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", locks.SLUGS)
     known = await find(connection, company_id)
     if known is not None:
         return known

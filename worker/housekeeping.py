@@ -11,7 +11,7 @@ from runtime.health import Condition
 from runtime.measurements import HOUSEKEEPING_FAILURES, PARTITIONS_AHEAD
 from runtime.metrics import Metrics
 from schema.errors import HousekeepingFailed, PartitionsMissing
-from store import companies, dead_letters, replays, suspects
+from store import companies, dead_letters, locks, replays, suspects
 from store.companies import Company
 from store.database import Connection, Pool, borrowed, concerns_one_schema, describe, not_now
 from worker import journal
@@ -19,7 +19,6 @@ from worker.normalising import normalise
 from worker.outgrown import outgrow
 
 _log = structlog.stdlib.get_logger(__name__)
-_LOCK = 7_102_004
 EVERY = 60.0
 OUTGROWN_EVERY = 3600.0
 """Seconds; it reads whole tables. A worker's first round does it too, so the last one that is upgraded mends all."""
@@ -58,11 +57,11 @@ class Housekeeping:
         now = datetime.now(UTC)
         async with borrowed(self._pool) as connection:
             try:
-                if await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+                if await connection.fetchval("SELECT pg_try_advisory_lock($1)", locks.HOUSEKEEPING):
                     try:
                         await self._work(connection, now)
                     finally:
-                        await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+                        await connection.execute("SELECT pg_advisory_unlock($1)", locks.HOUSEKEEPING)
             finally:
                 # Also by those who did not get the lock: who has it may fail round after round.
                 self._ahead = await journal.days_ahead(connection, now.date())

@@ -10,10 +10,10 @@ import zstandard
 from schema.columns import microseconds
 from schema.envelope import Envelope
 from schema.event import Event
+from store import locks
 from store.database import Connection
 
 AHEAD = timedelta(days=7)
-_PARTITIONS_LOCK = 7_102_002
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_PAYLOAD = 64 * 1024 * 1024
 
@@ -112,7 +112,7 @@ async def ensure_partitions(connection: Connection, today: date, retention_days:
     """Make the partitions from the start of retention to a week ahead, drop those before it. One process at a time."""
     async with connection.transaction():
         await connection.execute("SET LOCAL lock_timeout = '2s'")
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", _PARTITIONS_LOCK)
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", locks.PARTITIONS)
         days = await _partition_days(connection)
         first = today - timedelta(days=retention_days)
         for day in sorted(day for day in days if day < first):

@@ -14,13 +14,12 @@ from yoyo import get_backend, read_migrations
 from runtime.backoff import RECONNECT
 from schema.ddl import OPS
 from schema.errors import DatabaseUnavailable, MigrationWaits, Misconfigured
-from store import companies
+from store import companies, locks
 from store.companies import Company
 from store.database import Connection, describe, not_now
 from worker import provision
 
 _log = structlog.stdlib.get_logger(__name__)
-_MIGRATE_LOCK = 7_102_000
 _MOST_RETRIES = 10
 _LOOK_EVERY = 0.5
 LOCK_WITHIN = 600.0
@@ -68,12 +67,12 @@ async def _lock(connection: Connection, on_wait: OnWait, within: float) -> None:
     nothing, and would be nowhere to be seen.
     """
     began = asyncio.get_running_loop().time()
-    while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _MIGRATE_LOCK):
+    while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", locks.MIGRATION):
         waited = asyncio.get_running_loop().time() - began
         holder = await connection.fetchval(
             "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = $1 AND granted AND database = "
             "(SELECT oid FROM pg_database WHERE datname = current_database())",
-            _MIGRATE_LOCK,
+            locks.MIGRATION,
         )
         reason = f"session {holder} of Postgres holds the lock of migrations; waited for {waited:.0f} s"
         if waited >= within:

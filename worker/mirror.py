@@ -1,10 +1,10 @@
-"""Mirror.apply: the only code that writes mirrored tables.
+"""The only code that writes mirrored tables: `apply` for events, `upsert` for whoever mends rows.
 
 In one transaction: hold the company's state, claim the events in the journal, and for each table in name order lock the
 records in id order, fold, write, tell history. What another worker has claimed is a duplicate and touches nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
@@ -124,7 +124,7 @@ async def _write_table(
         mend(record, company.types_of(entity.custom_fields or ""))
         if _fold_all(record, list(group), told):
             moved[record_id] = record
-    await _upsert(connection, company, entity, moved)
+    await upsert(connection, company, entity, moved)
 
 
 def _fold_all(record: Record, changes: list[Change], told: _Told) -> bool:
@@ -143,7 +143,11 @@ def _fold_all(record: Record, changes: list[Change], told: _Told) -> bool:
     return moved
 
 
-async def _upsert(connection: Connection, company: Company, entity: Entity, moved: dict[RecordId, Record]) -> None:
+async def upsert(connection: Connection, company: Company, entity: Entity, moved: Mapping[RecordId, Record]) -> None:
+    """Write records as whole rows, as they were locked and loaded in this transaction, or found to be new.
+
+    Raise Conflict where another worker has made one of the new ones meanwhile.
+    """
     if not moved:
         return
     in_order = itemgetter(*dml.written(entity))

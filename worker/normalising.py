@@ -1,12 +1,14 @@
 """Custom field values that came before their type was known take their canonical shape once it is."""
 
 from schema import dml
+from schema.change import RecordId
 from schema.custom_fields import canonical
 from schema.entities import ENTITIES, Entity
-from schema.record import load, row
+from schema.record import Record, load
 from store import fields
 from store.companies import Company
 from store.database import Connection
+from worker import mirror
 
 CHUNK = 500
 
@@ -28,14 +30,12 @@ async def normalise(connection: Connection, company: Company) -> int:
 
 async def _normalise_chunk(connection: Connection, company: Company, entity: Entity, types: dict[str, str]) -> int:
     rows = await connection.fetch(dml.lock_untyped(company.slug, entity), list(types), CHUNK)
-    parameters = []
+    mended: dict[RecordId, Record] = {}
     for found in rows:
         record = load(entity, dict(found))
         for key in record.untyped & types.keys():
             record.cells[key] = canonical(types[key], record.cells[key])
         record.untyped -= types.keys()
-        columns = row(entity, record) | {"id": found["id"]}
-        parameters.append([columns[name] for name in dml.written(entity)])
-    if parameters:
-        await connection.executemany(dml.upsert(company.slug, entity), parameters)
-    return len(parameters)
+        mended[found["id"]] = record
+    await mirror.upsert(connection, company, entity, mended)
+    return len(mended)

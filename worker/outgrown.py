@@ -8,9 +8,10 @@ from typing import Any
 
 from schema import dml
 from schema.entities import ENTITIES, Entity
-from schema.record import load, row
+from schema.record import load
 from store.companies import Company
 from store.database import Connection
+from worker import mirror
 
 CHUNK = 500
 
@@ -34,10 +35,6 @@ async def _outgrow_chunk(connection: Connection, company: Company, entity: Entit
     """The ids of the next rows after `last`, which were mended."""
     names = [column.name for column in entity.columns]
     rows = await connection.fetch(dml.lock_outgrown(company.slug, entity), names, last, CHUNK)
-    parameters = []
-    for found in rows:
-        columns = row(entity, load(entity, dict(found))) | {"id": found["id"]}
-        parameters.append([columns[name] for name in dml.written(entity)])
-    if parameters:
-        await connection.executemany(dml.upsert(company.slug, entity), parameters)
-    return [found["id"] for found in rows]
+    mended = {found["id"]: load(entity, dict(found)) for found in rows}
+    await mirror.upsert(connection, company, entity, mended)
+    return list(mended)

@@ -3,11 +3,9 @@
 from schema import ddl
 from schema.ddl import HISTORY, MERGES
 from schema.entities import ENTITIES
-from store import companies
+from store import companies, locks
 from store.companies import Company
 from store.database import Connection
-
-_DDL_LOCK = 7_102_003
 
 
 async def provision(connection: Connection, company_id: int, *, numbered_slugs: bool) -> Company:
@@ -34,7 +32,7 @@ async def complete(connection: Connection, company: Company) -> None:
 async def lock_ddl(connection: Connection) -> None:
     """One at a time makes or drops tables, and none waits long for somebody's lock on one."""
     await connection.execute("SET LOCAL lock_timeout = '5s'")
-    await connection.execute("SELECT pg_advisory_xact_lock($1)", _DDL_LOCK)
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", locks.DDL)
 
 
 async def mend(connection: Connection, company: Company) -> None:
