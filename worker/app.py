@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from aiohttp import web
@@ -61,34 +61,46 @@ async def work(
     checks   gets the worker's own conditions, for whoever answers /readyz
     started  is called once the database is prepared and events are about to be applied
     """
-    try:
-        await _prepare(options.database_url, checks, stop)
-    except MigrationWaits:
-        if stop.is_set():
-            return
-        raise
+    if not await _prepare(options.database_url, checks, stop):
+        return
     pool = await create_pool(options.database_url, size=4, application="pipemirror worker")
+    parts = _parts(options, pool, subscription, metrics)
+    checks += parts.checks
+    metrics.at_scrape.append(lambda: metrics.set(COMPANIES, parts.applier.companies_met))
+    started()
+    collect_seldom()
+    helpers = [asyncio.ensure_future(helper.run()) for helper in parts.helpers]
+    try:
+        with _told_of_breaker(metrics, checks):
+            await _consume(parts.consumer, parts.applier, stop, stop_within=options.stop_within, helpers=helpers)
+    finally:
+        await _end(helpers, pool)
+
+
+class _Parts(NamedTuple):
+    """A worker's parts; the `helpers` run beside the consumer, and end only when they are cancelled or fail."""
+
+    applier: Applier
+    consumer: Consumer
+    helpers: Sequence[Readmission | Housekeeping | Vitals]
+    checks: Sequence[Check]
+
+
+def _parts(options: Options, pool: Pool, subscription: Subscription, metrics: Metrics) -> _Parts:
     held = HeldCompanies()
+    # One breaker: a fault of ours is the same whether its events come from the queue or were held.
     make = partial(Applier, pool, metrics, numbered_slugs=options.numbered_slugs, breaker=Breaker())
     applier, again = make(held=held), make(tries=1)
     consumer = Consumer(subscription, applier, limits=options.limits)
     readmission = Readmission(pool, again, held, metrics, clock=time.monotonic)
     house = Housekeeping(pool, metrics, journal_days=options.journal_days)
     vitals = Vitals(pool, subscription, metrics, excused=lambda: _excused(applier, consumer, subscription))
-    checks += [part.conditions for part in (applier, consumer, held, house, vitals)]
-    metrics.at_scrape.append(lambda: metrics.set(COMPANIES, applier.companies_met))
-    started()
-    collect_seldom()
-    helpers = [asyncio.ensure_future(helper.run()) for helper in (readmission, house, vitals)]
-    try:
-        with _told_of_breaker(metrics, checks):
-            await _consume(consumer, applier, stop, stop_within=options.stop_within, helpers=helpers)
-    finally:
-        await _end(helpers, pool)
+    checks = [part.conditions for part in (applier, consumer, held, house, vitals)]
+    return _Parts(applier, consumer, (readmission, house, vitals), checks)
 
 
-async def _prepare(dsn: str, checks: list[Check], stop: asyncio.Event) -> None:
-    """Migrate; meanwhile `checks` say for what it waits. Raise MigrationWaits on `stop`, before it has begun."""
+async def _prepare(dsn: str, checks: list[Check], stop: asyncio.Event) -> bool:
+    """Migrate; meanwhile `checks` say for what it waits. False if it was stopped while it waited."""
     waits: list[Condition] = []
 
     def check() -> Sequence[Condition]:
@@ -104,8 +116,13 @@ async def _prepare(dsn: str, checks: list[Check], stop: asyncio.Event) -> None:
     checks.append(check)
     try:
         await migrate(dsn, on_wait=told)
+    except MigrationWaits:
+        if not stop.is_set():
+            raise
+        return False
     finally:
         checks.remove(check)
+    return True
 
 
 def _excused(applier: Applier, consumer: Consumer, subscription: Subscription) -> bool:
