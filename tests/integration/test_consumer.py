@@ -135,9 +135,26 @@ async def test_a_worker_whose_breaker_opens_does_not_count_as_killed(
     assert queue.acked == []
 
 
-async def test_a_stop_finishes_the_batch_at_hand_and_takes_no_more(queue: Scripted, pool: Pool) -> None:
-    async with consuming(queue, pool):
+async def test_a_stop_finishes_the_batch_at_hand_and_takes_no_more(
+    queue: Scripted, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    apply = mirror.apply
+
+    async def waits(*given: Any) -> Any:
+        begun.set()
+        await go_on.wait()
+        return await apply(*given)
+
+    monkeypatch.setattr(mirror, "apply", waits)
+    at_hand = queue.put(deal(1))
+    running = asyncio.create_task(Consumer(queue, Applier(pool, Metrics(), numbered_slugs=False)).run(stop))
+    await asyncio.wait_for(begun.wait(), 10)
+    stop.set()
+    for _ in range(20):  # the loop has seen it
         await asyncio.sleep(0)
-    later = queue.put(deal(9))
-    assert queue.acked == []
-    assert queue.receive_nowait() is later
+    queue.put(deal(9))
+    go_on.set()
+    await asyncio.wait_for(running, 10)
+    assert queue.acked == [at_hand]
+    assert await ids(pool) == [1]
