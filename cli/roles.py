@@ -94,7 +94,7 @@ async def subscribed(process: Process) -> AsyncIterator[Subscription]:
     """The queue's consuming side: RabbitMQ where AMQP_URL says so, else the spool under DATA_DIR."""
     settings = process.settings
     subscription: AmqpSubscription | SpoolSubscription
-    looking: asyncio.Task[None] | None = None
+    looking: list[asyncio.Task[None]] = []
     if settings.amqp_url is None:
         subscription = SpoolSubscription(process.spool, on_problem=_report)
     else:
@@ -102,14 +102,14 @@ async def subscribed(process: Process) -> AsyncIterator[Subscription]:
         queues = await consumed_queues(url, settings.lanes)
         broker = subscription = AmqpSubscription(url, queues, on_problem=_report)
         process.checks.append(lambda: conditions.of_broker(broker, settings.lanes))
-        looking = asyncio.create_task(_look_for_lanes(broker, url, settings.lanes))
-    await subscription.start()
+        looking = [asyncio.create_task(_look_for_lanes(broker, url, settings.lanes))]
     try:
+        await subscription.start()
         yield subscription
     finally:
-        if looking is not None:
-            looking.cancel()
-            await asyncio.wait((looking,))
+        for task in looking:
+            task.cancel()
+        await asyncio.gather(*looking, return_exceptions=True)
         await subscription.close()
 
 
@@ -225,7 +225,10 @@ async def _look_for_lanes(subscription: AmqpSubscription, url: str, lanes: int) 
     """Lanes may be made while we run, by a receiver that was given more of them."""
     while True:
         await asyncio.sleep(_LANES_SECONDS)
-        subscription.consume_also(await consumed_queues(url, lanes))
+        try:
+            subscription.consume_also(await consumed_queues(url, lanes))
+        except Exception:  # noqa: BLE001 - nobody would notice that this was the last look
+            _log.exception("looking_for_lanes_crashed")
 
 
 def _report(problem: Problem) -> None:

@@ -1,9 +1,14 @@
-"""A secret that a first process makes and all others on the same folder read."""
+"""Secrets: the form of a key, and one that a first process makes and all others on the same folder read."""
 
+import base64
+import binascii
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
+
+_FERNET_KEY_BYTES: Final = 32
 
 
 def kept_secret(path: Path, make: Callable[[], str]) -> str:
@@ -41,3 +46,11 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_fernet_key(text: str) -> bool:
+    """Whether it is url-safe base64 of as many bytes as such a key has."""
+    try:
+        return len(base64.b64decode(text, altchars=b"-_", validate=True)) == _FERNET_KEY_BYTES
+    except (binascii.Error, ValueError):
+        return False

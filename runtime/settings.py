@@ -3,30 +3,23 @@
 A process calls `load` with the variables its role cannot do without. All problems are reported at once.
 """
 
-import base64
-import binascii
-import re
 import secrets
 from collections.abc import Callable, Collection
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, JsonValue, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from runtime.kept import kept_secret
+from runtime import addresses
+from runtime.kept import is_fernet_key, kept_secret
 from schema.errors import Misconfigured
 from schema.topology import MOST_LANES
 
 SHORTEST_SECRET: Final = 16
 """Characters. A derived password is only as hard to guess as the secret it is derived from."""
 
-_FERNET_KEY_BYTES: Final = 32
 _PORTS: Final = (1, 65535)
-_HOST: Final = r"(\[[^\[\]]*\]|[^:\[\]]*)(:\d{1,5})?"
-_HOSTS: Final = re.compile(rf"{_HOST}(,{_HOST})*", re.ASCII)
 _APP: Final = ("pipedrive_client_id", "pipedrive_client_secret")
 
 
@@ -120,14 +113,16 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _is_postgres(cls, given: SecretStr | None) -> SecretStr | None:
-        if given is not None and not _HOSTS.fullmatch(urlsplit(given.get_secret_value()).netloc.rpartition("@")[2]):
+        if given is not None and not addresses.names_hosts(given.get_secret_value(), {"postgresql", "postgres"}):
             raise ValueError  # here, since the driver's message would quote what may be half a password
-        return given if given is None else _with_scheme(given, {"postgresql", "postgres"})
+        return given
 
     @field_validator("amqp_url")
     @classmethod
     def _is_amqp(cls, given: SecretStr | None) -> SecretStr | None:
-        return given if given is None else _with_scheme(given, {"amqp", "amqps"})
+        if given is not None and not addresses.has_scheme(given.get_secret_value(), {"amqp", "amqps"}):
+            raise ValueError
+        return given
 
     @field_validator("webhook_secret")
     @classmethod
@@ -139,14 +134,14 @@ class Settings(BaseSettings):
     @field_validator("encryption_keys")
     @classmethod
     def _are_fernet_keys(cls, given: SecretStr | None) -> SecretStr | None:
-        if given is not None and not all(_is_fernet_key(part) for part in _parts(given)):
+        if given is not None and not all(is_fernet_key(part) for part in _parts(given)):
             raise ValueError
         return given
 
     @field_validator("public_url")
     @classmethod
     def _is_reachable(cls, given: str | None) -> str | None:
-        if given is not None and not _https_or_loopback(given):
+        if given is not None and not addresses.is_https_or_loopback(given):
             raise ValueError
         return given and given.rstrip("/")
 
@@ -234,31 +229,3 @@ def _word(name: str, which: Literal["expected", "shown"]) -> str:
 
 def _parts(given: SecretStr) -> tuple[str, ...]:
     return tuple(part.strip() for part in given.get_secret_value().split(","))
-
-
-def _with_scheme(given: SecretStr, schemes: Collection[str]) -> SecretStr:
-    if urlsplit(given.get_secret_value()).scheme not in schemes:
-        raise ValueError
-    return given
-
-
-def _is_fernet_key(text: str) -> bool:
-    try:
-        return len(base64.b64decode(text, altchars=b"-_", validate=True)) == _FERNET_KEY_BYTES
-    except (binascii.Error, ValueError):
-        return False
-
-
-def _https_or_loopback(text: str) -> bool:
-    url = urlsplit(text)
-    # The receiver answers at /webhooks/ only; a user would be told to Pipedrive instead of the company's own.
-    if not url.hostname or "@" in url.netloc or url.path.strip("/") or url.query or url.fragment:
-        return False
-    return url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.hostname))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
