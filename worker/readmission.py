@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -24,6 +25,7 @@ _log = structlog.stdlib.get_logger(__name__)
 EVERY: Final = 5.0
 _CHUNK: Final = 200
 _LEASE: Final = timedelta(minutes=5)
+_FREE_SECONDS: Final = 2.0
 
 
 class Readmission:
@@ -74,9 +76,9 @@ class Readmission:
         while events := await self._claim(company_id):
             try:
                 await self._apply(company_id, events)
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
                 await self._free(events)
-                if isinstance(error, BreakerOpen):
+                if isinstance(error, (BreakerOpen, asyncio.CancelledError)):
                     raise
                 self._later(company_id, _reason(company_id, error))
                 return
@@ -106,8 +108,10 @@ class Readmission:
             return await held.claim(connection, company_id, most=_CHUNK, lease=_LEASE)
 
     async def _free(self, events: Sequence[HeldEvent]) -> None:
-        async with borrowed(self._pool) as connection:
-            await held.free(connection, [event.digest for event in events])
+        """Within a bound, as a stop waits for it; what is not freed is so when its lease is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FREE_SECONDS), borrowed(self._pool) as connection:
+                await held.free(connection, [event.digest for event in events])
 
     async def _delete(self, events: Sequence[HeldEvent]) -> None:
         async with borrowed(self._pool) as connection:

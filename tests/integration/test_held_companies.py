@@ -154,6 +154,29 @@ async def test_what_crashes_over_one_held_company_does_not_keep_the_next_one_wai
     assert await deals(pool, OTHER) == [1]
 
 
+async def test_a_stop_gives_back_what_was_just_tried(
+    pool: Pool, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a deployment would leave it alone for the minutes of a lease, and suspect it of having killed a worker."""
+    async with rights_lost(pool):
+        await worker.apply(deal(1))
+    begun = asyncio.Event()
+
+    async def never(*_: object) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Applier, "apply_company", never)
+    trying = asyncio.create_task(worker.readmission.run())
+    await asyncio.wait_for(begun.wait(), 10)
+    trying.cancel()
+    await asyncio.wait((trying,), timeout=10)
+    assert trying.cancelled()
+    async with pool.acquire() as connection:
+        [claim] = await connection.fetch("SELECT claimed_at, claims FROM pipemirror.held")
+    assert (claim["claimed_at"], claim["claims"]) == (None, 0)
+
+
 async def test_a_breaker_that_opens_over_held_events_ends_trying(
     pool: Pool, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
