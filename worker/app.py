@@ -69,12 +69,13 @@ async def work(
     metrics.at_scrape.append(lambda: metrics.set(COMPANIES, parts.applier.companies_met))
     started()
     collect_seldom()
+    running = asyncio.ensure_future(parts.consumer.run(stop))
     helpers = [asyncio.ensure_future(helper.run()) for helper in parts.helpers]
     try:
         with _told_of_breaker(metrics, checks):
-            await _consume(parts.consumer, parts.applier, stop, stop_within=options.stop_within, helpers=helpers)
+            await _consume(running, parts.applier, stop, stop_within=options.stop_within, helpers=helpers)
     finally:
-        await _end(helpers, pool)
+        await _end((running, *helpers), pool)
 
 
 class _Parts(NamedTuple):
@@ -132,7 +133,7 @@ def _excused(applier: Applier, consumer: Consumer, subscription: Subscription) -
 
 
 async def _consume(
-    consumer: Consumer,
+    running: "asyncio.Future[None]",
     applier: Applier,
     stop: asyncio.Event,
     *,
@@ -141,9 +142,9 @@ async def _consume(
 ) -> None:
     """Two-step stop: the batch at hand may finish; held, or past the deadline, it goes back to the queue.
 
-    Raise what ends the consumer, or one of the `helpers` beside it, which end by themselves for no other reason.
+    Raise what ends the consumer, which is `running`, or one of the `helpers` beside it, which end by themselves for no
+    other reason.
     """
-    running = asyncio.ensure_future(consumer.run(stop))
     stopping = asyncio.ensure_future(stop.wait())
     ends: list[asyncio.Future[Any]] = [running, stopping, *helpers]
     try:
@@ -156,7 +157,7 @@ async def _consume(
             return
         await running
     finally:
-        await _cancel((running, stopping))
+        stopping.cancel()
 
 
 @contextmanager
@@ -188,11 +189,15 @@ async def _cancel(tasks: Sequence["asyncio.Future[Any]"]) -> bool:
     return not left
 
 
-async def _end(helpers: Sequence["asyncio.Future[Any]"], pool: Pool) -> None:
-    if await _cancel(helpers):
+async def _end(tasks: Sequence["asyncio.Future[Any]"], pool: Pool) -> None:
+    """End all that uses the pool, then the pool. What does not let go of a connection has it taken away."""
+    if await _cancel(tasks):
         await _close(pool)
-    else:
-        pool.terminate()
+        return
+    _log.warning("connections_taken_away", tasks=sum(not task.done() for task in tasks))
+    pool.terminate()
+    # Again: who was cancelled while it waited for an answer hears now that there is none, and would begin anew.
+    await _cancel(tasks)
 
 
 async def _close(pool: Pool) -> None:
