@@ -1,7 +1,7 @@
 """Composition: which parts make a receiver, which make a worker, from the settings."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,32 +61,47 @@ async def receiving(
     Receivers that are scaled by process share their port; others must not, or each would get a part of the requests.
     A spool `subscription` of the same process is woken by each commit.
     """
-    settings, metrics = process.settings, process.metrics
-    secrets = signing_secrets(settings)
+    secrets = signing_secrets(process.settings)
     wake = subscription.wake if isinstance(subscription, SpoolSubscription) else _nobody
+    async with AsyncExitStack() as begun:
+        ways = await _ways(process, wake, begun)
+        receiver = await _receiver(process, ways, secrets, port=port, shared=shared)
+        # From here on the receiver closes what it was given, in its own order and within its deadline.
+        begun.pop_all()
+    try:
+        yield receiver
+    finally:
+        await receiver.stop()
+
+
+async def _ways(process: Process, wake: Callable[[], None], begun: AsyncExitStack) -> Ways:
+    """The spool, before it the broker where AMQP_URL names one; `begun` closes what of them was begun."""
+    settings, metrics = process.settings, process.metrics
     refuge = SpoolWriter(process.spool, on_commit=wake, on_problem=_report)
+    begun.push_async_callback(refuge.close)
     await refuge.start()
     if settings.amqp_url is None:
-        ways = Ways(refuge, metrics=metrics)
-    else:
-        await refuge.adopt()
-        queues = topology.queues(settings.lanes)
-        # A little less than the deadline of `Ways`, so that the reason the publisher gives is the one that is told.
-        broker = AmqpPublisher(settings.amqp_url.get_secret_value(), queues, confirm_timeout=0.9, on_problem=_report)
-        await broker.start()
-        ways = Ways(broker, refuge, metrics=metrics, probe=broker.probe)
+        return Ways(refuge, metrics=metrics)
+    await refuge.adopt()
+    queues = topology.queues(settings.lanes)
+    # A little less than the deadline of `Ways`, so that the reason the publisher gives is the one that is told.
+    broker = AmqpPublisher(settings.amqp_url.get_secret_value(), queues, confirm_timeout=0.9, on_problem=_report)
+    begun.push_async_callback(broker.close)
+    await broker.start()
+    return Ways(broker, refuge, metrics=metrics, probe=broker.probe)
+
+
+async def _receiver(
+    process: Process, ways: Ways, secrets: Sequence[str], *, port: int | None, shared: bool
+) -> Receiver:
+    settings, metrics = process.settings, process.metrics
     outlet = Outlet(ways, lanes=settings.lanes, metrics=metrics)
     process.checks.extend((outlet.conditions, Room(process.spool, metrics).conditions))
     webhook = Webhook(outlet.put, secrets, max_body_bytes=settings.max_body_bytes, metrics=metrics)
     door = Door(webhook, process.checks, metrics)
     wanted = settings.receiver_port if port is None else port
-    receiver = await _listening(
-        "RECEIVER_PORT", wanted, serve(door, outlet, host=settings.receiver_host, port=wanted, shared=shared)
-    )
-    try:
-        yield receiver
-    finally:
-        await receiver.stop()
+    serving = serve(door, outlet, host=settings.receiver_host, port=wanted, shared=shared)
+    return await _listening("RECEIVER_PORT", wanted, serving)
 
 
 @asynccontextmanager
