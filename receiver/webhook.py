@@ -12,6 +12,7 @@ from aiohttp import ClientPayloadError, hdrs, web
 
 from receiver.acknowledgement import Acknowledgement, may_be_prepared
 from receiver.budget import Budget
+from runtime.backoff import Repeated
 from runtime.http import unnamed
 from runtime.measurements import ACK_SECONDS, BODY_BYTES, RECEIVED, REFUSED_LARGE, SECRET_USED
 from runtime.metrics import Metrics
@@ -25,7 +26,6 @@ _COMPANIES_REMEMBERED: Final = 4096
 _READ_AT_ONCE: Final = 64 * 1024 * 1024
 _CURRENT: Final = "current"
 _DURABLE: Final = 200
-_WARNING_SECONDS: Final = 60.0
 _CREDENTIALS: Final = "pipemirror webhooks credentials"
 _HEADERS: Final = {401: {hdrs.WWW_AUTHENTICATE: 'Basic realm="pipemirror"'}, 503: {hdrs.RETRY_AFTER: "1"}}
 
@@ -78,8 +78,7 @@ class Webhook:
         self._clock = clock
         self._body_within = body_within
         self._reading = Budget(max(_READ_AT_ONCE, max_body_bytes))
-        self._refused = 0
-        self._next_warning = 0.0
+        self._refusals = Repeated()
         self._sender = lru_cache(_COMPANIES_REMEMBERED)(self._derive_sender)
 
     async def answer(self, request: web.BaseRequest, company: str) -> web.StreamResponse:
@@ -88,7 +87,7 @@ class Webhook:
         sender = self._sender(company)
         if sender is None or not self._authentic(sender, request.headers.get(hdrs.AUTHORIZATION, "")):
             status = 401
-            self._warn_of_refusals(sender)
+            self._warn_of_credentials(sender)
         else:
             status = await self._receive(request, sender.company_id)
         if status != _DURABLE:
@@ -98,16 +97,18 @@ class Webhook:
         self._ack_seconds.observe(time.perf_counter() - started)
         return self._acknowledgement if may_be_prepared(request) else unnamed(web.Response())
 
-    def _warn_of_refusals(self, sender: Sender | None) -> None:
+    def _warn_of_credentials(self, sender: Sender | None) -> None:
         """Once a minute at most: anybody can be refused as often as they like."""
-        self._refused += 1
-        now = time.monotonic()
-        if now >= self._next_warning:
+        if refused := self._refusals.due():
             company = sender.company_id if sender else None
+            _log.warning("credentials_refused", last_company_id=company, refused=refused, compare_with=_CREDENTIALS)
+
+    def _warn_of_refusals(self, problem: NotNow, company_id: int) -> None:
+        """Once a minute at most: on a full disk above all, each request would be a line."""
+        if refused := self._refusals.due(problem.code):
             _log.warning(
-                "credentials_refused", last_company_id=company, refused=self._refused, compare_with=_CREDENTIALS
+                "refused", code=problem.code, reason=problem.reason, last_company_id=company_id, refused=refused
             )
-            self._refused, self._next_warning = 0, now + _WARNING_SECONDS
 
     async def _receive(self, request: web.BaseRequest, company_id: int) -> int:
         """Take the body and make it durable; the HTTP status that says how that went."""
@@ -116,7 +117,7 @@ class Webhook:
             self._body_bytes.observe(len(body))
             await self._put(Envelope(company_id, self._clock(), body))
         except NotNow as problem:
-            _log.warning("refused", code=problem.code, reason=problem.reason, company_id=company_id)
+            self._warn_of_refusals(problem, company_id)
             return 503
         except _TooLargeError:
             self._metrics.count(REFUSED_LARGE)

@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -46,3 +47,17 @@ class Seldom:
             self._next = {told: then for told, then in self._next.items() if then > now}
             self._next[what] = now + self._every
         return due
+
+
+class Repeated:
+    """As `Seldom`, where each time counts: what was not told is counted, and told with the next one that is."""
+
+    def __init__(self, every: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
+        """`every` in seconds."""
+        self._seldom = Seldom(every, clock)
+        self._untold: Counter[str] = Counter()
+
+    def due(self, what: str = "") -> int:
+        """How often it was `what` since that was last told, this time included; 0 when it is not to be told now."""
+        self._untold[what] += 1
+        return self._untold.pop(what) if self._seldom.due(what) else 0

@@ -24,7 +24,7 @@ from runtime.measurements import BODY_BYTES, RECEIVED, SECRET_USED
 from runtime.metrics import Metrics
 from schema.credentials import derive, header
 from schema.envelope import Envelope, unpack
-from schema.errors import QueueUnavailable
+from schema.errors import QueueUnavailable, SpoolUnavailable
 
 SECRETS = ("the-secret-of-today", "the-secret-of-before")
 COMPANY = 1234567
@@ -490,3 +490,21 @@ async def test_refused_credentials_are_told_once_a_minute(running: Running, monk
         async with running.post(headers={"Authorization": "Basic wrong"}) as answer:
             assert answer.status == 401
     assert [(line["name"], line["last_company_id"]) for line in told] == [("credentials_refused", COMPANY)]
+
+
+async def test_refused_events_are_told_once_a_minute_and_code(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full gets no fuller by our telling of it."""
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(webhook_module._log, "warning", lambda name, **fields: told.append({"name": name} | fields))
+    for problem in (SpoolUnavailable("the disk is full"), QueueUnavailable("stopping"), SpoolUnavailable("still")):
+        running.gate.failure = problem
+        for _ in range(3):
+            async with running.post() as answer:
+                assert answer.status == 503
+    assert [(line["name"], line["code"], line["refused"]) for line in told] == [
+        ("refused", "spool_unavailable", 1),
+        ("refused", "queue_unavailable", 1),
+    ]
+    assert running.count(503) == 9

@@ -1,6 +1,6 @@
 """Waits that grow, and words that are not said each time."""
 
-from runtime.backoff import Backoff, Seldom
+from runtime.backoff import Backoff, Repeated, Seldom
 
 
 def test_waits_double_up_to_a_cap_and_are_cut_by_chance() -> None:
@@ -26,3 +26,11 @@ def test_words_of_long_ago_are_not_kept() -> None:
         now = number * 30.0
         seldom.due(str(number))
     assert len(seldom._next) <= 3
+
+
+def test_what_was_not_told_is_counted_in_what_is() -> None:
+    now = 0.0
+    repeated = Repeated(60, lambda: now)
+    assert [repeated.due("a"), repeated.due("a"), repeated.due("b"), repeated.due("a")] == [1, 0, 1, 0]
+    now = 60.0
+    assert [repeated.due("a"), repeated.due("b"), repeated.due("a")] == [3, 1, 0]
