@@ -62,10 +62,11 @@ async def receiving(
     A spool `subscription` of the same process is woken by each commit.
     """
     secrets = signing_secrets(process.settings)
+    wanted = process.settings.receiver_port if port is None else port
     wake = subscription.wake if isinstance(subscription, SpoolSubscription) else _nobody
     async with AsyncExitStack() as begun:
         ways = await _ways(process, wake, begun)
-        receiver = await _receiver(process, ways, secrets, port=port, shared=shared)
+        receiver = await _receiver(process, ways, secrets, wanted, shared=shared)
         # From here on the receiver closes what it was given, in its own order and within its deadline.
         begun.pop_all()
     try:
@@ -91,17 +92,14 @@ async def _ways(process: Process, wake: Callable[[], None], begun: AsyncExitStac
     return Ways(broker, refuge, metrics=metrics, probe=broker.probe)
 
 
-async def _receiver(
-    process: Process, ways: Ways, secrets: Sequence[str], *, port: int | None, shared: bool
-) -> Receiver:
+async def _receiver(process: Process, ways: Ways, secrets: Sequence[str], port: int, *, shared: bool) -> Receiver:
     settings, metrics = process.settings, process.metrics
     outlet = Outlet(ways, lanes=settings.lanes, metrics=metrics)
     process.checks.extend((outlet.conditions, Room(process.spool, metrics).conditions))
     webhook = Webhook(outlet.put, secrets, max_body_bytes=settings.max_body_bytes, metrics=metrics)
     door = Door(webhook, process.checks, metrics)
-    wanted = settings.receiver_port if port is None else port
-    serving = serve(door, outlet, host=settings.receiver_host, port=wanted, shared=shared)
-    return await _listening("RECEIVER_PORT", wanted, serving)
+    serving = serve(door, outlet, host=settings.receiver_host, port=port, shared=shared)
+    return await _listening("RECEIVER_PORT", port, serving)
 
 
 @asynccontextmanager

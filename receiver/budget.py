@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from schema.errors import NoRoom
+
 
 class Budget:
     """Who finds no room waits for it, first come, first served; what waits is not read from its socket.
@@ -19,10 +21,14 @@ class Budget:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @asynccontextmanager
-    async def room(self, size: int) -> AsyncIterator[None]:
-        """Room for `size` bytes as long as the context lasts."""
+    async def room(self, size: int, *, within: float | None = None) -> AsyncIterator[None]:
+        """Room for `size` bytes as long as the context lasts. Raise NoRoom if there is none `within` seconds."""
         size = min(size, self._most)
-        await self._take(size)
+        try:
+            async with asyncio.timeout(within):
+                await self._take(size)
+        except TimeoutError:
+            raise NoRoom(f"{self._most - self._free} bytes of bodies are being read already") from None
         try:
             yield
         finally:

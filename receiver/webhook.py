@@ -53,7 +53,8 @@ class Webhook:
 
     put         makes an envelope durable or raises NotNow
     secrets     master secrets, the one that signs first
-    body_within seconds that a sender may take to send its body
+    body_within seconds that a sender may take to send its body, from when there is room for it
+    room_within seconds that it waits for that room, less than Pipedrive waits for an answer
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Webhook:
         metrics: Metrics,
         clock: Clock = wall_clock,
         body_within: float = 30.0,
+        room_within: float = 5.0,
     ) -> None:
         self._put = put
         self._secrets = tuple(secrets)
@@ -77,6 +79,7 @@ class Webhook:
         self._body_bytes = metrics.distribution(BODY_BYTES)
         self._clock = clock
         self._body_within = body_within
+        self._room_within = room_within
         self._reading = Budget(max(_READ_AT_ONCE, max_body_bytes))
         self._refusals = Repeated()
         self._sender = lru_cache(_COMPANIES_REMEMBERED)(self._derive_sender)
@@ -137,7 +140,7 @@ class Webhook:
         return content.read_nowait()
 
     async def _read(self, request: web.BaseRequest) -> bytes:
-        """The body as it arrives. Raise _TooLargeError as soon as it is, or says it will be."""
+        """The body as it arrives. Raise _TooLargeError as soon as it is, or says it will be; NoRoom; TimeoutError."""
         if (request.content_length or 0) > self._max_body_bytes:
             raise _TooLargeError
         if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
@@ -145,7 +148,8 @@ class Webhook:
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         chunks, size = [], 0
         most = self._max_body_bytes if request.content_length is None else request.content_length
-        async with asyncio.timeout(self._body_within), self._reading.room(most):
+        # The time it waits for room is ours, not the sender's.
+        async with self._reading.room(most, within=self._room_within), asyncio.timeout(self._body_within):
             while chunk := await request.content.readany():
                 chunks.append(chunk)
                 size += len(chunk)

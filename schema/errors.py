@@ -168,6 +168,15 @@ class SpoolUnavailable(NotNow):
     remedy = "Free disk space under DATA_DIR; events are refused with 503 until then."
 
 
+class NoRoom(NotNow):
+    """As many bytes of large or slow bodies are being read as fit into memory, and none of them came to its end."""
+
+    code = "no_room"
+    remedy = (
+        "Nothing if it is rare: the event is sent again. Else add receivers; what buffers bodies before us helps too."
+    )
+
+
 class UnknownFormat(NotNow):
     """A queued message was framed by a newer release; it is left for a newer worker."""
 

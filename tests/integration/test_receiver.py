@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -79,13 +79,16 @@ class Running:
         return self.metrics.value(RECEIVED, str(status))
 
 
-async def start(gate: Gate, *, body_within: float = PATIENCE, port: int = 0) -> tuple[Metrics, Receiver]:
+async def start(
+    gate: Gate, *, body_within: float = PATIENCE, room_within: float = PATIENCE, port: int = 0
+) -> tuple[Metrics, Receiver]:
     metrics = Metrics()
     ways = Ways(gate, metrics=metrics, timing=Timing(spool_confirm=PATIENCE))
     outlet = Outlet(ways, lanes=1, metrics=metrics)
     webhook = Webhook(
-        outlet.put, SECRETS, max_body_bytes=LIMIT, metrics=metrics, clock=lambda: NOW, body_within=body_within
-    )
+        outlet.put, SECRETS, max_body_bytes=LIMIT, metrics=metrics, clock=lambda: NOW,
+        body_within=body_within, room_within=room_within,
+    )  # fmt: skip
     return metrics, await serve(Door(webhook, [outlet.conditions], metrics), outlet, host=HOST, port=port)
 
 
@@ -370,6 +373,41 @@ async def test_a_sender_that_never_finishes_is_let_go() -> None:
         assert b" 408 " in await raw(receiver.port, head(100) + b"half")
     finally:
         await receiver.stop(PATIENCE)
+
+
+@asynccontextmanager
+async def begun_without_room(
+    monkeypatch: pytest.MonkeyPatch, **within: float
+) -> AsyncIterator[tuple[asyncio.StreamReader, AsyncExitStack]]:
+    """What answers a complete body that had to wait for room, and all the room there is, to be left."""
+    monkeypatch.setattr(webhook_module, "_READ_AT_ONCE", LIMIT)
+    _metrics, receiver = await start(Gate(), **within)
+    async with AsyncExitStack() as room:
+        await room.enter_async_context(receiver.door._webhook._reading.room(LIMIT))
+        reader, writer = await asyncio.open_connection(HOST, receiver.port)
+        writer.write(head(2) + b"h")
+        await until(lambda: receiver.door._open == 1)
+        writer.write(b"i")
+        await writer.drain()
+        yield reader, room
+    writer.close()
+    await receiver.stop(PATIENCE)
+
+
+async def test_waiting_for_room_of_ours_does_not_count_against_the_sender(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with begun_without_room(monkeypatch, body_within=0.2) as (reader, room):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                pytest.fail((await reader.readuntil(b"\r\n")).decode())
+        await room.aclose()
+        async with asyncio.timeout(PATIENCE):
+            assert b" 200 " in await reader.readuntil(b"\r\n")
+
+
+async def test_when_there_is_no_room_in_time_the_answer_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with begun_without_room(monkeypatch, room_within=0.05) as (reader, _):
+        async with asyncio.timeout(PATIENCE):
+            assert b" 503 " in await reader.readuntil(b"\r\n")
 
 
 async def test_when_nothing_can_take_it_the_answer_is_503_and_readiness_says_why(running: Running) -> None:

@@ -2,7 +2,10 @@
 
 import asyncio
 
+import pytest
+
 from receiver.budget import Budget
+from schema.errors import NoRoom
 
 
 class Reader:
@@ -80,3 +83,18 @@ async def test_who_gives_up_at_the_very_moment_of_its_turn_takes_nothing_with_it
     assert await reading(again) == [True]
     again.done.set()
     await asyncio.gather(first.task, again.task)
+
+
+async def test_who_waited_in_vain_is_told_so_and_takes_nothing_with_it() -> None:
+    budget = Budget(10)
+    first = Reader(budget, 8)
+    await settle()
+    with pytest.raises(NoRoom, match="8 bytes"):
+        async with budget.room(5, within=0.01):
+            pytest.fail("there was no room")
+    first.done.set()
+    await first.task
+    again = Reader(budget, 10)
+    assert await reading(again) == [True]
+    again.done.set()
+    await again.task
