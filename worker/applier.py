@@ -38,9 +38,6 @@ _log = structlog.stdlib.get_logger(__name__)
 
 TRIES: Final = 5
 
-MOST_TOGETHER: Final = 1_000
-"""Events of one transaction: more of them win nothing, and hold their rows' locks for longer."""
-
 
 @dataclass(slots=True)
 class Outcome:
@@ -95,7 +92,7 @@ class Applier:
         await self.apply_read(self.read(envelopes))
 
     async def apply_read(self, readable: Iterable[Readable]) -> None:
-        """As `apply`, of what `read` returned."""
+        """As `apply`, of what `read` returned: each company's in one transaction, however many (see worker.groups)."""
         by_company: dict[int, list[Readable]] = {}
         for found in readable:
             by_company.setdefault(found.envelope.company_id, []).append(found)
@@ -155,8 +152,7 @@ class Applier:
             company = await self._companies.make(company_id)
         try:
             readable = await self._typed(company, readable)
-            for start in range(0, len(readable), MOST_TOGETHER):
-                await self._apply_group(company, readable[start : start + MOST_TOGETHER])
+            await self._apply_group(company, readable)
         except OutdatedCompanyError:
             self._companies.forget(company_id)
             await self._apply_events(company_id, self.read(found.envelope for found in readable))

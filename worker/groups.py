@@ -11,7 +11,10 @@ from typing import Final
 
 from schema.envelope import Envelope
 from schema.event import Readable
-from worker.applier import MOST_TOGETHER, Applier
+from worker.applier import Applier
+
+MOST_TOGETHER: Final = 1_000
+"""Events of one transaction: more of them win nothing, and hold their rows' locks for longer."""
 
 READ_AT_ONCE: Final = 16
 """Events, about a millisecond: then it is looked whether the database has answered."""
@@ -49,7 +52,10 @@ async def read(applier: Applier, group: Group) -> Sequence[Readable]:
 
 
 async def apply(applier: Applier, groups: list[Group]) -> None:
-    """Return once all are committed. Raise what the applier raises; what follows is not begun then."""
+    """Return once all are committed. Raise what the applier raises; what follows is not begun then.
+
+    A read-ahead that fails says nothing: its group is read again when its turn comes, and fails there, in its own name.
+    """
     while groups:
         group = groups.pop(0)  # and let go of when it is written
         readable = await read(applier, group)

@@ -10,9 +10,9 @@ from rig.waiting import until
 from runtime.transport import Message
 from schema.envelope import Envelope, pack
 from worker import groups
-from worker.applier import MOST_TOGETHER
 from worker.batch import Limits
 from worker.consumer import Consumer
+from worker.groups import MOST_TOGETHER
 
 
 class Queue:
@@ -42,10 +42,13 @@ class Applier:
         self.batches: list[list[bytes]] = []
         self.write = asyncio.Event()
         self.failure: Exception | None = None
+        self.unreadable: bytes | None = None
 
     def read(self, envelopes: Iterable[Envelope]) -> list[bytes]:
         bodies = [envelope.body for envelope in envelopes]
         self.read_so_far += bodies
+        if self.unreadable in bodies:
+            raise RuntimeError("cannot be read")
         return bodies
 
     async def apply_read(self, readable: Iterable[bytes]) -> None:
@@ -129,6 +132,20 @@ async def test_while_one_company_is_written_the_next_one_is_read() -> None:
     applier.write.set()
     await asyncio.wait_for(applying, 10)
     assert applier.batches == [[b"a"], [b"b", b"b2"], [b"c"]]
+
+
+async def test_what_cannot_be_read_ahead_fails_when_its_turn_comes() -> None:
+    applier = Applier()
+    applier.unreadable = b"b"
+    waiting = groups.of([Envelope(1, 0, b"a"), Envelope(2, 0, b"b")])
+    applying = asyncio.create_task(groups.apply(applier, waiting))  # type: ignore[arg-type]
+    await until(lambda: applier.read_so_far == [b"a", b"b"], what="read ahead in vain")
+    assert not applying.done()
+    applier.write.set()
+    with pytest.raises(RuntimeError, match="cannot be read"):
+        await asyncio.wait_for(applying, 10)
+    assert applier.batches == [[b"a"]]
+    assert applier.read_so_far == [b"a", b"b", b"b"]
 
 
 def test_a_company_with_many_events_is_cut_into_several_transactions() -> None:
