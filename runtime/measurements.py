@@ -93,7 +93,7 @@ EVENTS: Final = Metric(
     "pipemirror_events_total",
     "counter",
     "Events by outcome: `applied`, `duplicate`, `dead_letter`, `discarded`, `held` (it will be tried again), "
-    "`kept` (in the journal alone, as its company is paused)",
+    "`kept` (in the journal alone: its company is paused, or its entity has no table)",
     ("outcome",),
     known=("applied", "duplicate", "dead_letter", "discarded", "held", "kept"),
 )

@@ -29,7 +29,9 @@ class Tally:
         metrics = self._metrics
         metrics.count(BATCHES)
         metrics.observe(APPLY_SECONDS, seconds)
-        metrics.count(EVENTS, "kept" if applied.kept else "applied", by=len(applied.written))
+        kept = len(applied.written) if applied.kept else sum(event.unknown for event in applied.written)
+        metrics.count(EVENTS, "kept", by=kept)
+        metrics.count(EVENTS, "applied", by=len(applied.written) - kept)
         metrics.count(EVENTS, "duplicate", by=applied.duplicates)
         metrics.count(RETOLD, by=applied.retold)
         self.discarded(applied.discarded)

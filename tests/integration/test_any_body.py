@@ -21,7 +21,7 @@ from worker.applier import Applier
 
 SECOND = 1_000_000
 HASH = "e" * 40
-OUTCOMES = ("applied", "duplicate", "dead_letter")
+OUTCOMES = ("applied", "duplicate", "dead_letter", "kept")
 
 tricky = st.sampled_from([
     "", "0", "-1", " 7 ", "١٢", "1_000", "1e5", "1e999", "NaN", "inf", "true", "0000-00-00", "0000-00-00 00:00:00",
