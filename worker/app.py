@@ -15,7 +15,7 @@ from aiohttp import web
 from runtime.garbage import collect_seldom
 from runtime.health import Check, Condition, answer
 from runtime.http import Listener, unnamed
-from runtime.measurements import BREAKER_OPEN, COMPANIES
+from runtime.measurements import BREAKER_OPEN, COMPANIES, HOLDING
 from runtime.metrics import Metrics
 from runtime.spool import SpoolSubscription
 from runtime.transport import Subscription
@@ -96,8 +96,17 @@ def _parts(options: Options, pool: Pool, subscription: Subscription, metrics: Me
     readmission = Readmission(pool, again, held, metrics, clock=time.monotonic)
     house = Housekeeping(pool, metrics, journal_days=options.journal_days)
     vitals = Vitals(pool, subscription, metrics, excused=lambda: _excused(applier, consumer, subscription))
-    checks = [part.conditions for part in (applier, consumer, held, house, vitals)]
+    checks = [part.conditions for part in (applier, consumer, held, readmission, house, vitals)]
+    metrics.at_scrape.append(lambda: _show_holding(metrics, (applier, again)))
     return _Parts(applier, consumer, (readmission, house, vitals), checks)
+
+
+def _show_holding(metrics: Metrics, appliers: Sequence[Applier]) -> None:
+    """One gauge for both: that one of them goes on says nothing of the other."""
+    metrics.forget(HOLDING)
+    for applier in appliers:
+        if applier.held_for is not None:
+            metrics.set(HOLDING, 1, applier.held_for)
 
 
 async def _prepare(dsn: str, checks: list[Check], stop: asyncio.Event) -> bool:

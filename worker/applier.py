@@ -80,6 +80,11 @@ class Applier:
         return self._persistence.holding
 
     @property
+    def held_for(self) -> str | None:
+        """The code of what it waits for."""
+        return self._persistence.held_for
+
+    @property
     def companies_met(self) -> int:
         return len(self._companies)
 

@@ -10,7 +10,7 @@ import structlog
 
 from runtime.backoff import Backoff
 from runtime.health import Condition
-from runtime.measurements import CONFLICTS, DATABASE_WAIT_SECONDS, HOLDING, HOLDS
+from runtime.measurements import CONFLICTS, DATABASE_WAIT_SECONDS, HOLDS
 from runtime.metrics import Metrics
 from schema.errors import CompanyHeld, Conflict, DatabaseSilent, NotNow
 from store.database import Connection, Pool, borrowed, concerns_one_schema, not_now
@@ -56,6 +56,11 @@ class Persistence:
         """Whether nothing moves, so that a stop need not wait for the work at hand."""
         return self._held is not None or self._silence() >= self._silent
 
+    @property
+    def held_for(self) -> str | None:
+        """The code of what it waits for."""
+        return None if self._held is None else self._held.code
+
     def conditions(self) -> Iterator[Condition]:
         silence = self._silence()
         if silence >= self._silent:
@@ -78,11 +83,11 @@ class Persistence:
                 if problem is None:
                     raise
                 if company_id is not None and attempt + 1 >= self._tries and concerns_one_schema(error):
-                    self._go_on()
+                    self._held = None
                     raise CompanyHeld(f"company {company_id}: {problem.reason}") from error
                 attempt = await self._hold(problem, attempt)
             else:
-                self._go_on()
+                self._held = None
                 return found
 
     @asynccontextmanager
@@ -104,15 +109,8 @@ class Persistence:
                 _log.warning("holding", code=problem.code, reason=problem.reason)
                 self._metrics.count(HOLDS, problem.code)
             self._held = problem
-            self._metrics.forget(HOLDING)
-            self._metrics.set(HOLDING, 1, problem.code)
         await asyncio.sleep(self._backoff.delay(attempt))
         return attempt + 1
-
-    def _go_on(self) -> None:
-        if self._held is not None:
-            self._held = None
-            self._metrics.forget(HOLDING)
 
     def _silence(self) -> float:
         return 0.0 if self._asked is None else self._clock() - self._asked

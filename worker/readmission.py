@@ -1,8 +1,9 @@
 """Trying again what is held of single companies, beside the worker's loop and out of its way."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -10,6 +11,7 @@ from typing import Final
 import structlog
 
 from runtime.backoff import Backoff
+from runtime.health import Condition
 from runtime.measurements import HELD_COMPANIES, HELD_EVENTS
 from runtime.metrics import Metrics
 from schema.errors import CompanyHeld
@@ -50,6 +52,11 @@ class Readmission:
         self._backoff = backoff
         self._attempts: dict[int, int] = {}
         self._not_before: dict[int, float] = {}
+
+    def conditions(self) -> Iterator[Condition]:
+        """What its applier waits for. None of it keeps the worker from applying what is queued."""
+        for condition in self._applier.conditions():
+            yield replace(condition, blocking=False)
 
     async def run(self, every: float = EVERY) -> None:
         """Until cancelled, or the breaker opens. A round that fails is logged, and the next one comes."""

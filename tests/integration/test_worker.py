@@ -127,6 +127,7 @@ async def test_a_stop_in_the_middle_of_a_hold_does_not_wait_for_its_end(migrated
         await execute(migrated, "ALTER TABLE pipemirror.companies RENAME TO hidden")
         message = worker.queue.put(deal(1))
         await until(lambda: "database_unavailable" in worker.codes(), what="holding")
+        assert worker.metrics.render()
         assert worker.metrics.value(HOLDING, "database_unavailable") == 1
         assert worker.metrics.value(HOLDS, "database_unavailable") == 1
     assert message not in worker.queue.acked
