@@ -104,7 +104,8 @@ async def _passed(found: Pool, settings: Settings, wish: Wish) -> list[str]:
         still = await _queues(found, settings.amqp_url.get_secret_value(), settings.lanes, state)
     if not still:
         async with found.acquire() as connection:
-            await purges.final(connection, wish.company_id)
+            held = await purges.final(connection, wish.company_id)
+        still = [f"held events: {held} wait until a worker discards them"] if held else []
     return still
 
 

@@ -78,10 +78,17 @@ async def saw_spools(connection: Connection, company_id: int, spools: dict[str, 
     )
 
 
-async def final(connection: Connection, company_id: int) -> None:
-    await connection.execute(
-        "UPDATE pipemirror.purges SET final_at = coalesce(final_at, now()) WHERE company_id = $1", company_id
+async def final(connection: Connection, company_id: int) -> int:
+    """Enter that it is final, unless events of the company are still held: say how many then, else 0."""
+    result = await connection.execute(
+        "UPDATE pipemirror.purges SET final_at = coalesce(final_at, now()) WHERE company_id = $1 "
+        "AND NOT EXISTS (SELECT FROM pipemirror.held WHERE company_id = $1)",
+        company_id,
     )
+    if result != "UPDATE 0":
+        return 0
+    held: int = await connection.fetchval("SELECT count(*) FROM pipemirror.held WHERE company_id = $1", company_id)
+    return held
 
 
 async def send_mark(connection: Connection, company_id: int, queue: str) -> None:

@@ -14,11 +14,13 @@ from runtime.metrics import Metrics
 from schema.envelope import Envelope
 from schema.errors import DatabaseUnavailable
 from schema.mark import Mark
-from store import companies, purges
+from store import companies, held, purges
 from store.companies import PURGED
 from store.database import Pool
-from worker import provision, purge
+from worker import parking, provision, purge
 from worker.applier import Applier
+from worker.held_companies import HeldCompanies
+from worker.readmission import Readmission
 
 OTHER = COMPANY + 1
 
@@ -234,3 +236,24 @@ async def test_a_mark_within_a_bundle_does_not_hide_its_neighbours(pool: Pool, a
     await applier.apply([deal(0).envelope, envelope(Mark("x", "lane").body), envelope(body)])
     async with pool.acquire() as connection:
         assert await connection.fetchval("SELECT count(*) FROM pipedrive_raw.deals") == 2
+
+
+async def test_a_purge_is_not_final_while_events_of_the_company_are_held(
+    pool: Pool, applier: Applier, judge: Judge
+) -> None:
+    """A worker to which the company is a held one keeps what comes; it is discarded when it is readmitted."""
+    await applier.apply([deal(0).envelope])
+    await purged(pool)
+    async with pool.acquire() as connection:
+        await held.keep(
+            connection, [parking.to_hold(deal(1).envelope), parking.to_hold(deal(0, company_id=OTHER).envelope)]
+        )
+        assert await purges.final(connection, COMPANY) == 1
+    assert (await receipt(pool)).final_at is None
+
+    again = Applier(pool, Metrics(), numbered_slugs=False, tries=1)
+    await Readmission(pool, again, HeldCompanies(), Metrics(), clock=lambda: 0.0).once()
+    async with pool.acquire() as connection:
+        assert await purges.final(connection, COMPANY) == 0
+    assert (await receipt(pool)).final_at is not None
+    assert await remains(judge) == {}
