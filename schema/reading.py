@@ -55,7 +55,7 @@ def custom_cell(key: str) -> str:
 
 def says_deleted(entity: Entity, found: Mapping[str, Any]) -> bool:
     """Whether a body says of its own record that it is deleted, whatever the action is called."""
-    for key, value in entity.deleted_when.items():  # noqa: SIM110 - any() would cost four times as much
+    for key, value in entity.deleted_when.items():  # noqa: SIM110 - any() costs twice as much, for every event
         if key in found and found[key] == value:
             return True
     return False

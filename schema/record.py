@@ -74,7 +74,7 @@ def _beats_all(version: Version, versions: Mapping[str, Version]) -> bool:
 
 
 def _overwrite(record: Record, change: Change) -> Folded:
-    """What `_fold_cells` does where each cell of the change wins, at a third of its cost."""
+    """What `_fold_cells` does where each cell of the change wins, at little more than half its cost."""
     cells = before = record.cells
     unknown = change.cells.keys() - record.versions.keys()
     if unknown:

@@ -50,7 +50,7 @@ _SOCKET_OPTIONS = {
 STATEMENTS: Final = 4_096
 """Prepared statements that a connection keeps, for as long as it lives: two for each table of each company.
 
-One that has to be prepared again costs ten times its execution; one that is kept, some 50 KB in the server.
+One that has to be prepared again costs ten times its execution; one that is kept, up to 100 KB in the server.
 """
 
 
