@@ -60,6 +60,9 @@ def _quieten_libraries(level: int) -> None:
     floor = logging.INFO if level <= logging.DEBUG else max(level, logging.WARNING)
     for name in ("aiohttp", "asyncio", "asyncpg", "pamqp", "yoyo"):
         logging.getLogger(name).setLevel(floor)
+    # Whatever they warn of is also raised, and then told by us once and in words.
+    for name in ("aio_pika", "aiormq"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _processors(role: str) -> list[Processor]:

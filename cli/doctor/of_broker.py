@@ -3,17 +3,15 @@
 import secrets
 from typing import Final
 
+import aio_pika
 import aiohttp
-from pamqp.commands import Basic
-from pamqp.commands import Queue as Qu
-from pamqp.exceptions import AMQPNotFound, AMQPPreconditionFailed
+from aio_pika.exceptions import ChannelClosed, ChannelNotFoundEntity, ChannelPreconditionFailed
 from yarl import URL
 
 from cli.doctor.finding import Finding, elsewhere, fail, ok, warn
 from runtime import amqp
-from runtime.amqp.broker import close, connect, count, parse_url
-from runtime.amqp.channel import Closed
-from runtime.amqp.connection import Connection
+from runtime.amqp import control
+from runtime.amqp.broker import parse_url
 from schema import topology
 from schema.topology import Queue
 
@@ -21,28 +19,25 @@ OLDEST_RABBITMQ: Final = (3, 10)
 NEEDED_FLAGS: Final = frozenset({"quorum_queue", "stream_queue"})
 """Quorum queues themselves, and streams: at-least-once dead-lettering is made of the same stuff."""
 _MANAGEMENT_PORT: Final = 15672
-_TIMEOUT: Final = 5.0
+_TIMEOUT: Final = 10.0
+"""Over a slow line each queue of many lanes is a round trip or three."""
 _FLAGS = "`rabbitmqctl list_feature_flags name state` on the broker: quorum_queue and stream_queue must be enabled."
 
 
 async def of_broker(url: str, lanes: int) -> list[Finding]:
     """Raise QueueUnavailable when it cannot be reached."""
     parsed = parse_url(url)
-    connection = await connect(parsed, timeout=_TIMEOUT)
-    try:
-        return [
-            _version(connection),
-            await _rights(connection),
-            await _queues(connection, lanes),
-            await _lanes(url, lanes),
-            await _flags(parsed),
-        ]
-    finally:
-        await close(connection)
+
+    async def look(connection: aio_pika.Connection) -> list[Finding]:
+        return [_version(connection), await _rights(connection), await _queues(connection, lanes)]
+
+    found = await control.ask(parsed, look, timeout=_TIMEOUT)
+    return [*found, await _lanes(url, lanes), await _flags(parsed)]
 
 
-def _version(connection: Connection) -> Finding:
-    told = str(connection.server.get("version", ""))
+def _version(connection: aio_pika.Connection) -> Finding:
+    assert connection.transport is not None
+    told = str(connection.transport.connection.server_properties.get("version", ""))
     numbers = tuple(int(part) for part in told.split(".")[:2] if part.isdigit())
     if len(numbers) < len(OLDEST_RABBITMQ):
         return elsewhere("RabbitMQ", "reachable; it does not tell its version", "It must be 3.10 or newer.")
@@ -50,23 +45,23 @@ def _version(connection: Connection) -> Finding:
     return ok("RabbitMQ", found) if numbers >= OLDEST_RABBITMQ else fail("RabbitMQ", found, "Use 3.10 or newer.")
 
 
-async def _rights(connection: Connection) -> Finding:
+async def _rights(connection: aio_pika.Connection) -> Finding:
     """Declares what ends with its connection, bearing a name like ours: rights are given by patterns of names."""
     name = "RabbitMQ rights"
-    channel = await connection.channel()
-    queue = f"{topology.EXCHANGE}.doctor.{secrets.token_hex(4)}"
+    channel = await connection.channel(publisher_confirms=False)
     try:
-        await channel.call(Qu.Declare(queue=queue, exclusive=True, auto_delete=True))
-        await channel.call(Basic.Get(queue=queue))
-        await channel.call(Qu.Delete(queue=queue))
-    except Closed as error:
+        queue = f"{topology.EXCHANGE}.doctor.{secrets.token_hex(4)}"
+        made = await channel.declare_queue(queue, exclusive=True, auto_delete=True)
+        await made.get(fail=False)
+        await made.delete()
+    except ChannelClosed as error:
         advice = "`rabbitmqctl set_permissions -p VHOST USER '^pipemirror.*' '^pipemirror.*' '^pipemirror.*'`, or '.*'."
         return fail(name, f"refused: {error}"[:200], advice)
     await channel.close()
     return ok(name, "may make and read queues of our names")
 
 
-async def _queues(connection: Connection, lanes: int) -> Finding:
+async def _queues(connection: aio_pika.Connection, lanes: int) -> Finding:
     name = "queues"
     missing, other = [], []
     for queue in topology.queues(lanes):
@@ -81,18 +76,16 @@ async def _queues(connection: Connection, lanes: int) -> Finding:
     return ok(name, f"{len(topology.queues(lanes))}, with our arguments")
 
 
-async def _declared(connection: Connection, queue: Queue) -> bool | None:
+async def _declared(connection: aio_pika.Connection, queue: Queue) -> bool | None:
     """Whether a queue has our arguments; None if it does not exist. An equal declaration changes nothing."""
-    channel = await connection.channel()
+    channel = await connection.channel(publisher_confirms=False)
     try:
-        await count(channel, queue)
-        await channel.call(Qu.Declare(queue=queue.name, durable=True, arguments=dict(queue.arguments)))
-    except Closed as error:
-        if error.code == AMQPNotFound.value:
-            return None
-        if error.code == AMQPPreconditionFailed.value:
-            return False
-        raise
+        await channel.declare_queue(queue.name, passive=True)
+        await channel.declare_queue(queue.name, durable=True, arguments=dict(queue.arguments))
+    except ChannelNotFoundEntity:
+        return None
+    except ChannelPreconditionFailed:
+        return False
     await channel.close()
     return True
 

@@ -1,4 +1,4 @@
-"""Where the broker is, what is declared there, and what went wrong in plain words."""
+"""Where the broker is, how to get a connection to it, and what went wrong in plain words."""
 
 import asyncio
 import ssl
@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import unquote
 
-from pamqp.commands import Exchange
 from pamqp.commands import Queue as Qu
 from pamqp.exceptions import AMQPAccessRefused, AMQPNotAllowed, AMQPPreconditionFailed, PAMQPException
 from yarl import URL
@@ -14,7 +13,7 @@ from yarl import URL
 from runtime.amqp.channel import AmqpError, Blocked, Channel, Closed, Refused
 from runtime.amqp.connection import Connection, Login, open_connection
 from schema.errors import Misconfigured, Problem, QueueUnavailable
-from schema.topology import DEAD_EXCHANGE, Queue
+from schema.topology import Queue
 
 LOST: Final = (AmqpError, OSError, TimeoutError, PAMQPException)
 """What a call can meet on a connection that is not there, or not any more."""
@@ -47,8 +46,7 @@ async def connect(url: URL, *, timeout: float) -> Connection:
     """A connection, or QueueUnavailable after at most `timeout` seconds."""
     try:
         async with asyncio.timeout(timeout):
-            tls = await asyncio.to_thread(_tls, url) if url.scheme == "amqps" else None
-            return await open_connection(url.host or "", _port(url), _login(url), tls)
+            return await open_connection(url.host or "", _port(url), _login(url), await tls(url))
     except LOST as error:
         raise QueueUnavailable(explain(error, url)) from None
 
@@ -58,20 +56,20 @@ async def close(connection: Connection) -> None:
     await connection.close(within=_CLOSE_SECONDS)
 
 
-async def declare(channel: Channel, queues: Sequence[Queue]) -> None:
-    for exchange in dict.fromkeys(queue.exchange for queue in queues):
-        kind = "fanout" if exchange == DEAD_EXCHANGE else "direct"
-        await channel.call(Exchange.Declare(exchange=exchange, exchange_type=kind, durable=True))
-    for queue in queues:
-        await channel.call(Qu.Declare(queue=queue.name, durable=True, arguments=dict(queue.arguments)))
-        await channel.call(Qu.Bind(queue=queue.name, exchange=queue.exchange, routing_key=queue.routing_key))
+async def count(channel: Channel, queues: Sequence[Queue], *, timeout: float) -> dict[str, int]:
+    """Messages ready per queue; each must exist, else the channel ends with Closed."""
+    counts: dict[str, int] = {}
+    async with asyncio.timeout(timeout):
+        for queue in queues:
+            declared = await channel.call(Qu.Declare(queue=queue.name, passive=True))
+            assert isinstance(declared, Qu.DeclareOk)
+            counts[queue.name] = declared.message_count or 0
+    return counts
 
 
-async def count(channel: Channel, queue: Queue) -> int:
-    """Messages ready in a queue; it must exist, else the channel ends with Closed."""
-    declared = await channel.call(Qu.Declare(queue=queue.name, passive=True))
-    assert isinstance(declared, Qu.DeclareOk)
-    return declared.message_count or 0
+async def tls(url: URL) -> ssl.SSLContext | None:
+    """What the query of an amqps URL says of certificates; None for amqp. Raise OSError where they cannot be read."""
+    return await asyncio.to_thread(_tls, url) if url.scheme == "amqps" else None
 
 
 def why_ended(endings: Iterable["asyncio.Future[AmqpError]"], url: URL) -> str:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from pamqp.commands import Queue as Qu
 
-from runtime.amqp import wire
-from runtime.amqp.broker import LOST, close, connect, declare, explain, parse_url, why_ended
+from runtime.amqp import control, wire
+from runtime.amqp.broker import LOST, close, connect, explain, parse_url, why_ended
 from runtime.amqp.channel import Blocked, Channel, Lost, Unroutable
 from runtime.amqp.connection import Connection
 from runtime.amqp.reconnecting import Reconnecting
@@ -101,6 +101,7 @@ class AmqpPublisher:
             raise QueueUnavailable(explain(error, self._url)) from None
 
     async def _serve(self) -> None:
+        await control.declare(self._url, self._queues, timeout=self._connect_timeout)
         connection = await connect(self._url, timeout=self._connect_timeout)
         try:
             async with asyncio.timeout(self._connect_timeout):
@@ -118,8 +119,7 @@ class AmqpPublisher:
 
     async def _build(self, connection: Connection) -> _Link:
         channel = await connection.channel(confirms=True)
-        await declare(channel, self._queues)
-        # Ends with the connection; one message at most, so that probing never fills it.
+        # By hand, for it ends with its connection; one message at most, so that probing never fills it.
         probe = await channel.call(Qu.Declare(exclusive=True, auto_delete=True, arguments={"x-max-length": 1}))
         assert isinstance(probe, Qu.DeclareOk)
         return _Link(connection, channel, probe.queue or "")

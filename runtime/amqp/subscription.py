@@ -8,12 +8,12 @@ from typing import Final, NamedTuple
 
 from pamqp.commands import Basic
 
-from runtime.amqp.broker import LOST, SilentConsumer, close, connect, declare, explain, parse_url, why_ended
+from runtime.amqp import control
+from runtime.amqp.broker import LOST, SilentConsumer, close, connect, count, explain, parse_url, why_ended
 from runtime.amqp.channel import AmqpError, Arrival, Channel
 from runtime.amqp.connection import Connection
 from runtime.amqp.reconnecting import Reconnecting
 from runtime.amqp.unacked import Unacked
-from runtime.amqp.waiting import count_ready
 from runtime.backoff import RECONNECT, Backoff
 from runtime.on_problem import OnProblem, ignore
 from runtime.rotation import Rotation
@@ -49,7 +49,7 @@ class _Tag(NamedTuple):
 
 
 class _Link(NamedTuple):
-    control: Channel
+    counting: Channel
     consumers: list[_Consumer]
     cancelled: asyncio.Future[AmqpError]
 
@@ -138,7 +138,7 @@ class AmqpSubscription:
         if link is None:
             raise QueueUnavailable(self.problem or "not connected yet")
         try:
-            ready = await count_ready(link.control, self._queues, timeout=self._connect_timeout)
+            ready = await count(link.counting, self._queues, timeout=self._connect_timeout)
         except LOST as error:
             raise QueueUnavailable(explain(error, self._url)) from None
         return {consumer.queue.name: ready[consumer.queue.name] + len(consumer.unacked) for consumer in link.consumers}
@@ -156,13 +156,14 @@ class AmqpSubscription:
         self._on_problem(problem)
 
     async def _serve(self) -> None:
+        await control.declare(self._url, self._queues, timeout=self._connect_timeout)
         connection = await connect(self._url, timeout=self._connect_timeout)
         try:
             async with asyncio.timeout(self._connect_timeout):
                 link = await self._build(connection)
             self._link = link
             self._connecting.ready()
-            channels = [link.control, *(consumer.channel for consumer in link.consumers)]
+            channels = [link.counting, *(consumer.channel for consumer in link.consumers)]
             await self._watch(link, [connection.ended, *(channel.ended for channel in channels), link.cancelled])
         except LOST as error:
             raise QueueUnavailable(explain(error, self._url)) from None
@@ -174,9 +175,7 @@ class AmqpSubscription:
 
     async def _build(self, connection: Connection) -> _Link:
         self._last_sign = asyncio.get_running_loop().time()
-        control = await connection.channel()
-        await declare(control, self._queues)
-        link = _Link(control, [], asyncio.get_running_loop().create_future())
+        link = _Link(await connection.channel(), [], asyncio.get_running_loop().create_future())
         for queue in self._queues:
             link.consumers.append(await self._consume(queue, await connection.channel(), link))
         return link
@@ -220,7 +219,7 @@ class AmqpSubscription:
         idle = asyncio.get_running_loop().time() - self._last_sign
         if idle < self._idle_timeout or any(len(consumer.unacked) for consumer in link.consumers):
             return False
-        return any((await count_ready(link.control, self._queues, timeout=self._connect_timeout)).values())
+        return any((await count(link.counting, self._queues, timeout=self._connect_timeout)).values())
 
     def _give_up_on_silence(self) -> None:
         if self._rebuilt_in_silence:
