@@ -159,8 +159,8 @@ def _in_our_words(error: Exception) -> Exception:
     match error:
         case AuthenticationError() | ProbableAuthenticationError():
             return Closed(str(error), AMQPAccessRefused.value)
-        case InvalidFrameError():
-            # It expected Open-Ok and got a Close: the vhost is not there or not for this user.
+        case InvalidFrameError() if "OpenOk" in str(error):
+            # It got a Close instead and does not tell its words: the vhost is not there or not for this user.
             return Closed(str(error), AMQPNotAllowed.value)
         case ChannelPreconditionFailed():
             return Closed(_told(error), AMQPPreconditionFailed.value)

@@ -110,6 +110,13 @@ def test_libraries_log_in_the_same_form_and_never_at_debug(out: io.StringIO) -> 
     assert {line["role"] for line in lines(out)} == {"worker"}
 
 
+def test_what_is_raised_as_well_as_logged_is_told_once_and_by_us(out: io.StringIO) -> None:
+    configure("worker", form="json", level="debug", stream=out)
+    for name in ("aio_pika.queue", "aiormq.connection"):
+        logging.getLogger(name).error("Unexpected connection close from remote")
+    assert lines(out) == []
+
+
 def test_what_is_below_the_level_is_not_logged(out: io.StringIO) -> None:
     configure("worker", form="json", level="warning", stream=out)
     structlog.stdlib.get_logger("here").info("quiet")
