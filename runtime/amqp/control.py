@@ -88,10 +88,10 @@ async def waiting(url: str, queues: Sequence[Queue], *, timeout: float = 5.0) ->
 
 
 async def ask(url: URL, talk: Callable[[aio_pika.Connection], Awaitable[_Answer]], *, timeout: float) -> _Answer:
-    """What `talk` returns, given a connection of its own; raise QueueUnavailable after at most `timeout` seconds.
+    """What `talk` returns, given a connection of its own. Raise QueueUnavailable, also when `timeout` seconds are over.
 
     A channel that the broker closed is raised to `talk` as aio-pika's ChannelClosed. Who stops waiting leaves nothing
-    behind: neither a task nor a connection. To end them takes a moment, at most `_CLOSE_SECONDS` and little more.
+    behind: neither a task nor a connection. Ending them takes a moment more: of a frozen broker, some 2 seconds.
     """
     try:
         connection = aio_pika.Connection(url, ssl_context=await tls(url), client_properties=_named(url))
