@@ -38,7 +38,8 @@ Check = Callable[[], Iterable[Condition]]
 
 def readiness(checks: Sequence[Check]) -> tuple[bool, bytes]:
     """Whether the process can do its work, and the JSON document that says why (not)."""
-    conditions = [condition for check in checks for condition in _asked(check)]
+    # Parts that wait for the same thing tell it once.
+    conditions = list(dict.fromkeys(condition for check in checks for condition in _asked(check)))
     ready = not any(condition.blocking for condition in conditions)
     return ready, orjson.dumps({"ready": ready, "reasons": conditions})
 

@@ -1,5 +1,6 @@
 """Connections to Postgres, and what its errors mean for us: try again, hold, or give this event up."""
 
+import math
 import socket
 import traceback
 from collections.abc import AsyncIterator
@@ -54,8 +55,25 @@ One that has to be prepared again costs ten times its execution; one that is kep
 """
 
 
-async def create_pool(dsn: str, *, size: int, application: str, command_timeout: float = 60) -> Pool:
-    """A pool whose connections read and write jsonb as plain values. Raise DatabaseUnavailable."""
+async def _leave(_: Any) -> None:
+    """Open transactions are ended all the same."""
+
+
+_LASTING: Final[dict[str, Any]] = {
+    "reset": _leave,  # a round trip for each transaction
+    "max_queries": math.inf,  # else all is prepared again after 50,000
+    "max_inactive_connection_lifetime": 0,
+}
+
+
+async def create_pool(
+    dsn: str, *, size: int, application: str, command_timeout: float = 60, lasting: bool = False
+) -> Pool:
+    """A pool whose connections read and write jsonb as plain values. Raise DatabaseUnavailable.
+
+    A `lasting` connection is kept for as long as it works, and is not reset between two borrowers: who borrows it must
+    leave nothing behind in the session.
+    """
     try:
         return await asyncpg.create_pool(
             dsn,
@@ -65,6 +83,7 @@ async def create_pool(dsn: str, *, size: int, application: str, command_timeout:
             command_timeout=command_timeout,
             statement_cache_size=STATEMENTS,
             max_cached_statement_lifetime=0,
+            **(_LASTING if lasting else {}),
             server_settings={
                 "application_name": application,
                 "timezone": "UTC",

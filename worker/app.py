@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,19 +20,21 @@ from runtime.spool import SpoolSubscription
 from runtime.transport import Subscription
 from schema.errors import MigrationWaits
 from store.database import Pool, create_pool
-from worker.applier import Applier
+from worker.applier import Applier, share
 from worker.batch import Limits
-from worker.breaker import Breaker, BreakerOpen
+from worker.breaker import BreakerOpen
 from worker.consumer import Consumer
-from worker.held_companies import HeldCompanies
 from worker.housekeeping import Housekeeping
 from worker.migrate import migrate
 from worker.readmission import Readmission
 from worker.vitals import Vitals
+from worker.writers import WRITERS, Writers
 
 _log = structlog.stdlib.get_logger(__name__)
 _HOLD_LOOKED_AT_EVERY = 0.1
 _CANCEL_SECONDS = 5.0
+_COMMON = 3
+"""Connections for all that is not written by the writers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,46 +64,59 @@ async def work(
     """
     if not await _prepare(options.database_url, checks, stop):
         return
-    pool = await create_pool(options.database_url, size=4, application="pipemirror worker")
-    parts = _parts(options, pool, subscription, metrics)
+    pools = await _connect(options.database_url)
+    parts = _parts(options, pools, subscription, metrics)
     checks += parts.checks
-    metrics.at_scrape.append(lambda: metrics.set(COMPANIES, parts.applier.companies_met))
     started()
     collect_seldom()
     running = asyncio.ensure_future(parts.consumer.run(stop))
     helpers = [asyncio.ensure_future(helper.run()) for helper in parts.helpers]
     try:
         with _told_of_breaker(metrics, checks):
-            await _consume(running, parts.applier, stop, stop_within=options.stop_within, helpers=helpers)
+            await _consume(running, parts.writers, stop, stop_within=options.stop_within, helpers=helpers)
     finally:
-        await _end((running, *helpers), pool)
+        await _end((running, *helpers), (pools.common, *pools.writers))
+
+
+class _Pools(NamedTuple):
+    """A writer has its connection for itself: what it prepared there is what it needs again."""
+
+    writers: Sequence[Pool]
+    common: Pool
+
+
+async def _connect(dsn: str) -> _Pools:
+    writers = [await create_pool(dsn, size=1, application="pipemirror worker", lasting=True) for _ in range(WRITERS)]
+    return _Pools(writers, await create_pool(dsn, size=_COMMON, application="pipemirror worker"))
 
 
 class _Parts(NamedTuple):
     """A worker's parts; the `helpers` run beside the consumer, and end only when they are cancelled or fail."""
 
-    applier: Applier
+    writers: Writers
     consumer: Consumer
     helpers: Sequence[Readmission | Housekeeping | Vitals]
     checks: Sequence[Check]
 
 
-def _parts(options: Options, pool: Pool, subscription: Subscription, metrics: Metrics) -> _Parts:
-    held = HeldCompanies()
-    # One breaker: a fault of ours is the same whether its events come from the queue or were held.
-    make = partial(Applier, pool, metrics, numbered_slugs=options.numbered_slugs, breaker=Breaker())
-    applier, again = make(held=held), make(tries=1)
-    consumer = Consumer(subscription, applier, limits=options.limits)
-    readmission = Readmission(pool, again, held, metrics, clock=time.monotonic)
-    house = Housekeeping(pool, metrics, journal_days=options.journal_days)
-    vitals = Vitals(pool, subscription, metrics, excused=lambda: _excused(applier, consumer, subscription))
-    checks = [part.conditions for part in (applier, consumer, held, readmission, house, vitals)]
-    metrics.at_scrape.append(lambda: _show_holding(metrics, (applier, again)))
-    return _Parts(applier, consumer, (readmission, house, vitals), checks)
+def _parts(options: Options, pools: _Pools, subscription: Subscription, metrics: Metrics) -> _Parts:
+    shared = share(metrics, numbered_slugs=options.numbered_slugs)
+    appliers = [Applier(pool, metrics, shared) for pool in pools.writers]
+    again = Applier(pools.common, metrics, shared, tries=1)
+    writers = Writers(appliers)
+    consumer = Consumer(subscription, writers, limits=options.limits)
+    readmission = Readmission(pools.common, again, shared.held, metrics, clock=time.monotonic)
+    house = Housekeeping(pools.common, metrics, journal_days=options.journal_days)
+    vitals = Vitals(pools.common, subscription, metrics, excused=lambda: _excused(writers, consumer, subscription))
+    checks: list[Check] = [applier.conditions for applier in appliers]
+    checks += [part.conditions for part in (consumer, shared.held, shared.tally.lag, readmission, house, vitals)]
+    metrics.at_scrape.append(lambda: metrics.set(COMPANIES, len(shared.companies)))
+    metrics.at_scrape.append(lambda: _show_holding(metrics, (*appliers, again)))
+    return _Parts(writers, consumer, (readmission, house, vitals), checks)
 
 
 def _show_holding(metrics: Metrics, appliers: Sequence[Applier]) -> None:
-    """One gauge for both: that one of them goes on says nothing of the other."""
+    """One gauge for all: that one of them goes on says nothing of the other."""
     metrics.forget(HOLDING)
     for applier in appliers:
         if applier.held_for is not None:
@@ -135,15 +149,15 @@ async def _prepare(dsn: str, checks: list[Check], stop: asyncio.Event) -> bool:
     return True
 
 
-def _excused(applier: Applier, consumer: Consumer, subscription: Subscription) -> bool:
+def _excused(writers: Writers, consumer: Consumer, subscription: Subscription) -> bool:
     """Whether it is known why nothing is done: a hold, messages left for a newer worker, another worker's turn."""
     standing_by = isinstance(subscription, SpoolSubscription) and not subscription.active
-    return applier.holding or standing_by or any(consumer.conditions())
+    return writers.holding or standing_by or any(consumer.conditions())
 
 
 async def _consume(
     running: "asyncio.Future[None]",
-    applier: Applier,
+    writers: Writers,
     stop: asyncio.Event,
     *,
     stop_within: float,
@@ -161,7 +175,7 @@ async def _consume(
         for helper in helpers:
             if helper.done():
                 helper.result()
-        if not await _finishes(running, applier, stop_within):
+        if not await _finishes(running, writers, stop_within):
             _log.warning("stopped_with_work_unfinished", deadline_s=stop_within)
             return
         await running
@@ -181,11 +195,11 @@ def _told_of_breaker(metrics: Metrics, checks: list[Check]) -> Iterator[None]:
         raise
 
 
-async def _finishes(running: "asyncio.Future[None]", applier: Applier, within: float) -> bool:
+async def _finishes(running: "asyncio.Future[None]", writers: Writers, within: float) -> bool:
     """Wait for it at most `within` seconds, and not at all while nothing moves."""
     clock = asyncio.get_running_loop().time
     end = clock() + within
-    while not running.done() and not applier.holding and clock() < end:
+    while not running.done() and not writers.holding and clock() < end:
         await asyncio.wait((running,), timeout=_HOLD_LOOKED_AT_EVERY)
     return running.done()
 
@@ -198,13 +212,14 @@ async def _cancel(tasks: Sequence["asyncio.Future[Any]"]) -> bool:
     return not left
 
 
-async def _end(tasks: Sequence["asyncio.Future[Any]"], pool: Pool) -> None:
-    """End all that uses the pool, then the pool. What does not let go of a connection has it taken away."""
+async def _end(tasks: Sequence["asyncio.Future[Any]"], pools: Sequence[Pool]) -> None:
+    """End all that uses the pools, then these. What does not let go of a connection has it taken away."""
     if await _cancel(tasks):
-        await _close(pool)
+        await asyncio.gather(*map(_close, pools))
         return
     _log.warning("connections_taken_away", tasks=sum(not task.done() for task in tasks))
-    pool.terminate()
+    for pool in pools:
+        pool.terminate()
     # Again: who was cancelled while it waited for an answer hears now that there is none, and would begin anew.
     await _cancel(tasks)
 

@@ -47,29 +47,50 @@ class Outcome:
     letters: list[DeadLetter]
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the appliers of one process have in common.
+
+    breaker  a fault of ours is the same whoever meets it
+    """
+
+    companies: KnownCompanies
+    held: HeldCompanies
+    breaker: Breaker
+    tally: Tally
+
+
+def share(
+    metrics: Metrics,
+    *,
+    numbered_slugs: bool,
+    held: HeldCompanies | None = None,
+    breaker: Breaker | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Shared:
+    """`clock` reads seconds since 1970."""
+    known = KnownCompanies(numbered_slugs=numbered_slugs)
+    return Shared(known, held or HeldCompanies(), breaker or Breaker(), Tally(metrics, LagWatch(metrics, clock)))
+
+
 class Applier:
-    """Applies envelopes of any companies. One task uses it at a time."""
+    """Applies envelopes of any companies. One task uses it at a time; several of them may share a process."""
 
     def __init__(
         self,
         pool: Pool,
         metrics: Metrics,
+        shared: Shared,
         *,
-        numbered_slugs: bool,
-        breaker: Breaker | None = None,
         backoff: Backoff = Backoff(0.05, 10.0),  # noqa: B008 - frozen
-        clock: Callable[[], float] = time.time,
-        held: HeldCompanies | None = None,
         tries: int = TRIES,
     ) -> None:
-        """`clock` reads seconds since 1970; after `tries` in vain a company is held by itself."""
-        self._breaker = breaker or Breaker()
-        self._clock = clock
-        self._held = held or HeldCompanies()
+        """After `tries` in vain a company is held by itself."""
+        self._companies = shared.companies
+        self._held = shared.held
+        self._breaker = shared.breaker
+        self._tally = shared.tally
         self._persistence = Persistence(pool, metrics, backoff=backoff, tries=tries)
-        self._lag = LagWatch(metrics, clock)
-        self._tally = Tally(metrics, self._lag)
-        self._companies = KnownCompanies(self._persistence, numbered_slugs=numbered_slugs)
         self.persist = self._persistence.persist
         self.read = self._companies.read
         """As well as is known now. What has to be read again, `apply_read` does."""
@@ -84,13 +105,8 @@ class Applier:
         """The code of what it waits for."""
         return self._persistence.held_for
 
-    @property
-    def companies_met(self) -> int:
-        return len(self._companies)
-
     def conditions(self) -> Iterator[Condition]:
-        yield from self._persistence.conditions()
-        yield from self._lag.conditions()
+        return self._persistence.conditions()
 
     async def apply(self, envelopes: Sequence[Envelope]) -> None:
         """Return once each is committed: as rows, as a dead letter, as held. Raise BreakerOpen if the fault is ours."""
@@ -149,12 +165,12 @@ class Applier:
             await self.park(strange)
 
     async def _apply_events(self, company_id: int, readable: Sequence[Readable]) -> None:
-        company = await self._companies.get(company_id)
+        company = await self._companies.get(company_id, self.persist)
         if company.state == companies.PURGED:
             self._tally.discarded(len(readable))
             return
         if not company.slug and _events(readable):
-            company = await self._companies.make(company_id)
+            company = await self._companies.make(company_id, self.persist)
         try:
             readable = await self._typed(company, readable)
             await self._apply_group(company, readable)
@@ -179,7 +195,7 @@ class Applier:
 
     async def _apply_group(self, company: Company, group: Sequence[Readable]) -> None:
         """Apply a group in one transaction; if the database refuses it, halve it until the culprit stands alone."""
-        began = self._clock()
+        began = time.monotonic()
         try:
             outcome = await self.persist(
                 lambda connection: self._transact(connection, company, group), company_id=company.id
@@ -197,7 +213,7 @@ class Applier:
         if outcome.applied.discarded:
             # Purged meanwhile: what comes next is not even read.
             self._companies.forget(company.id)
-        self._tally.committed(outcome.applied, outcome.letters, self._clock() - began)
+        self._tally.committed(outcome.applied, outcome.letters, time.monotonic() - began)
 
     async def _transact(self, connection: Connection, company: Company, group: Sequence[Readable]) -> Outcome:
         """Rows, journal, history and dead letters of one group: all or nothing."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -12,14 +12,18 @@ from schema.envelope import Envelope, unpack
 from schema.errors import NotAnEvent, UnknownFormat
 from schema.event import Refusal
 from worker import groups, suspect
-from worker.applier import Applier
 from worker.batch import Batch, Limits
 from worker.groups import Group
+from worker.writers import Writers
 
 _log = structlog.stdlib.get_logger(__name__)
 
 SUSPICIOUS = 2
 """A message given back this often may hold the event that kills workers: its events are applied one by one."""
+
+
+_NOBODY: Final = 0
+"""The company of what names none."""
 
 
 class Consumer:
@@ -28,9 +32,9 @@ class Consumer:
     One batch is applied at a time. Meanwhile the next one is taken from the queue, and grows for as long as that takes.
     """
 
-    def __init__(self, subscription: Subscription, applier: Applier, *, limits: Limits | None = None) -> None:
+    def __init__(self, subscription: Subscription, writers: Writers, *, limits: Limits | None = None) -> None:
         self._subscription = subscription
-        self._applier = applier
+        self._writers = writers
         self._limits = limits or Limits()
         self._left: set[int] = set()
         self._receiving: asyncio.Task[Message] | None = None
@@ -98,15 +102,15 @@ class Consumer:
         """Begin to apply the batch as soon as the one before it is done; what is written first is read meanwhile."""
         waiting = groups.of(batch.envelopes)
         if batch.refused:
-            waiting.append(Group((), batch.refused))
+            waiting.append(Group(_NOBODY, (), batch.refused))
         if waiting:
-            await groups.read(self._applier, waiting[0])
+            await self._writers.read(waiting[0])
         await self._applied()
         if batch.messages:
             self._applying = asyncio.create_task(self._apply(waiting, batch.messages))
 
     async def _apply(self, waiting: list[Group], messages: Sequence[Message]) -> None:
-        await groups.apply(self._applier, waiting)
+        await self._writers.apply(waiting)
         await self._subscription.ack(messages)
 
     async def _applied(self) -> None:
@@ -138,12 +142,13 @@ class Consumer:
         try:
             envelopes = self._unpack(message)
         except NotAnEvent as problem:
-            await self._applier.apply_read([_refused(message, problem)])
+            await self._writers.alone.apply_read([_refused(message, problem)])
             envelopes = []
         if envelopes is None:
             return
+        applier = self._writers.alone
         for envelope in envelopes:
-            await suspect.apply_alone(self._applier, envelope, self._applier.apply)
+            await suspect.apply_alone(applier, envelope, applier.apply)
         await self._subscription.ack([message])
 
     async def _end(self, stopping: "asyncio.Future[Any]") -> None:
@@ -154,4 +159,4 @@ class Consumer:
 
 
 def _refused(message: Message, problem: NotAnEvent) -> Refusal:
-    return Refusal(Envelope(0, 0, message.body), problem, {})
+    return Refusal(Envelope(_NOBODY, 0, message.body), problem, {})

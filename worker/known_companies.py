@@ -1,5 +1,6 @@
 """The companies a worker has met: loaded once, made when they are new, forgotten when they may have changed."""
 
+import asyncio
 from collections.abc import Iterable
 
 import structlog
@@ -12,18 +13,18 @@ from store import companies, fields
 from store.companies import Company
 from store.database import Connection, describe
 from worker import provision
-from worker.persistence import Persistence
+from worker.persistence import Persist
 
 _log = structlog.stdlib.get_logger(__name__)
 
 
 class KnownCompanies:
-    """What this process remembers of companies and of their custom fields' types."""
+    """What this process remembers of companies and of their custom fields' types. Any number of tasks may ask."""
 
-    def __init__(self, persistence: Persistence, *, numbered_slugs: bool) -> None:
-        self._persistence = persistence
+    def __init__(self, *, numbered_slugs: bool) -> None:
         self._numbered_slugs = numbered_slugs
         self._known: dict[int, Company] = {}
+        self._making = asyncio.Lock()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -36,21 +37,25 @@ class KnownCompanies:
             for envelope in envelopes
         ]
 
-    async def get(self, company_id: int) -> Company:
+    async def get(self, company_id: int, persist: Persist) -> Company:
         """One that nobody has registered yet has no slug."""
         if company_id in self._known:
             return self._known[company_id]
-        company = await self._persistence.persist(lambda connection: _load(connection, company_id))
+        company = await persist(lambda connection: _load(connection, company_id))
         if company is None:
             return Company(company_id, "", companies.ACTIVE)
         if company.state != companies.PURGED:  # such a one may be connected again at any time
             self._known[company_id] = company
         return company
 
-    async def make(self, company_id: int) -> Company:
+    async def make(self, company_id: int, persist: Persist) -> Company:
         """Register it and make its tables. Raise CompanyHeld when that cannot be done."""
+        async with self._making:
+            return self._known.get(company_id) or await self._make(company_id, persist)
+
+    async def _make(self, company_id: int, persist: Persist) -> Company:
         try:
-            company = await self._persistence.persist(
+            company = await persist(
                 lambda connection: provision.provision(connection, company_id, numbered_slugs=self._numbered_slugs),
                 company_id=company_id,
             )

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import structlog
 
@@ -18,6 +18,13 @@ from store.database import Connection, Pool, borrowed, concerns_one_schema, not_
 _log = structlog.stdlib.get_logger(__name__)
 T = TypeVar("T")
 Work = Callable[[Connection], Awaitable[T]]
+
+
+class Persist(Protocol):
+    """Persistence.persist, as those see it who are given one."""
+
+    async def __call__(self, work: Work[T], *, company_id: int | None = None) -> T: ...
+
 
 SILENT: Final = 30.0
 

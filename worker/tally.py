@@ -17,11 +17,11 @@ _LOOK = "pipemirror dead-letters list"
 
 
 class Tally:
-    """Counts for one applier."""
+    """Counts for all appliers of a process."""
 
     def __init__(self, metrics: Metrics, lag: LagWatch) -> None:
         self._metrics = metrics
-        self._lag = lag
+        self.lag = lag
         self._seldom = Seldom()
 
     def committed(self, applied: Applied, letters: Iterable[DeadLetter], seconds: float) -> None:
@@ -37,7 +37,7 @@ class Tally:
         self.discarded(applied.discarded)
         self.parked(letters)
         if not applied.kept:
-            self._lag.committed(applied.written)
+            self.lag.committed(applied.written)
 
     def discarded(self, events: int) -> None:
         self._metrics.count(EVENTS, "discarded", by=events)

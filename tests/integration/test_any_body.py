@@ -17,7 +17,7 @@ from schema.entities import ENTITIES, Entity
 from schema.envelope import Envelope
 from schema.notice import ACTIONS
 from store.database import Pool
-from worker.applier import Applier
+from worker.applier import Applier, share
 
 SECOND = 1_000_000
 HASH = "e" * 40
@@ -89,7 +89,7 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 def applier(pool: Pool, metrics: Metrics) -> Applier:
-    return Applier(pool, metrics, numbered_slugs=False, backoff=Backoff(0.01, 0.05))
+    return Applier(pool, metrics, share(metrics, numbered_slugs=False), backoff=Backoff(0.01, 0.05))
 
 
 _numbers = count(1)

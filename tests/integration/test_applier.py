@@ -16,7 +16,7 @@ from schema.envelope import Envelope
 from store import companies, dead_letters
 from store.database import Pool, create_pool
 from worker import mirror
-from worker.applier import Applier
+from worker.applier import Applier, share
 from worker.breaker import Breaker, BreakerOpen
 from worker.replay_letter import replay_letter
 
@@ -30,7 +30,7 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 def applier(pool: Pool, metrics: Metrics) -> Applier:
-    return Applier(pool, metrics, numbered_slugs=False, backoff=Backoff(0.01, 0.05))
+    return Applier(pool, metrics, share(metrics, numbered_slugs=False), backoff=Backoff(0.01, 0.05))
 
 
 def deal(record_id: int, at: int = 0, **data: Any) -> Envelope:
@@ -96,7 +96,7 @@ async def test_a_company_that_is_no_longer_what_it_was_is_looked_up_again(pool: 
 async def test_types_that_another_worker_learnt_are_known_here_too(pool: Pool, applier: Applier) -> None:
     """Else a v1 value would be stored as received, and the history told a change of 4 into "4"."""
     await applier.apply([deal(1)])
-    other = Applier(pool, Metrics(), numbered_slugs=False)
+    other = Applier(pool, Metrics(), share(Metrics(), numbered_slugs=False))
     await other.apply([deal(1, SECOND, custom_fields={"c" * 40: {"type": "enum", "id": 4}})])
 
     meta = {"v": 1, "action": "updated", "object": "deal", "id": 1, "company_id": COMPANY}
@@ -154,7 +154,7 @@ async def test_a_letter_is_replayed_once_its_cause_is_mended(pool: Pool, applier
 async def test_many_refused_records_open_the_breaker_and_many_bad_contents_do_not(
     pool: Pool, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    applier = Applier(pool, metrics, numbered_slugs=False, breaker=Breaker(most=5))
+    applier = Applier(pool, metrics, share(metrics, numbered_slugs=False, breaker=Breaker(most=5)))
     await applier.apply([deal(record_id, value="a lot") for record_id in range(20)])
 
     async def broken(*_: object) -> None:
@@ -176,7 +176,7 @@ async def test_values_that_only_the_database_refuses_open_no_breaker(
         raise asyncpg.DatetimeFieldOverflowError("out of range")
 
     monkeypatch.setattr(mirror, "write", refused)
-    applier = Applier(pool, metrics, numbered_slugs=False, breaker=Breaker(most=5))
+    applier = Applier(pool, metrics, share(metrics, numbered_slugs=False, breaker=Breaker(most=5)))
     await applier.apply([deal(record_id) for record_id in range(20)])
     assert [letter["code"] for letter in await letters(pool)] == ["bad_value"] * 20
 
@@ -209,7 +209,7 @@ async def test_a_restart_of_postgres_in_the_middle_is_waited_for(postgres_server
     if not isinstance(postgres_server, PrivateServer):
         pytest.fail("this test needs a Postgres that it may restart")
     pool = await create_pool(migrated, size=2, application="tests")
-    applier = Applier(pool, Metrics(), numbered_slugs=False, backoff=Backoff(0.01, 0.1))
+    applier = Applier(pool, Metrics(), share(Metrics(), numbered_slugs=False), backoff=Backoff(0.01, 0.1))
     await applier.apply([deal(0)])
     working = asyncio.create_task(_apply_all(applier, range(1, 200)))
     await asyncio.to_thread(postgres_server.restart, "immediate")

@@ -15,7 +15,7 @@ from schema.errors import Conflict
 from store import dead_letters
 from store.database import Connection, Pool
 from worker import journal
-from worker.applier import Applier
+from worker.applier import Applier, share
 from worker.housekeeping import Housekeeping
 
 TODAY = datetime.now(UTC).date()
@@ -28,7 +28,7 @@ SOURCE = "a1" * 20
 
 @pytest.fixture
 def applier(pool: Pool) -> Applier:
-    return Applier(pool, Metrics(), numbered_slugs=False, backoff=Backoff(0.01, 0.05))
+    return Applier(pool, Metrics(), share(Metrics(), numbered_slugs=False), backoff=Backoff(0.01, 0.05))
 
 
 def deal(number: int, at: int = NOW, **data: object) -> Envelope:

@@ -16,10 +16,11 @@ from schema.envelope import FORMAT, Envelope, pack
 from store import dead_letters, suspects
 from store.database import Pool
 from worker import mirror, suspect
-from worker.applier import Applier
+from worker.applier import Applier, share
 from worker.breaker import Breaker, BreakerOpen
 from worker.consumer import SUSPICIOUS, Consumer
 from worker.parking import digest
+from worker.writers import Writers
 
 
 @pytest.fixture
@@ -29,9 +30,9 @@ def queue() -> Scripted:
 
 @asynccontextmanager
 async def consuming(queue: Scripted, pool: Pool) -> AsyncIterator[None]:
-    applier = Applier(pool, Metrics(), numbered_slugs=False, backoff=Backoff(0.01, 0.05))
+    applier = Applier(pool, Metrics(), share(Metrics(), numbered_slugs=False), backoff=Backoff(0.01, 0.05))
     stop = asyncio.Event()
-    running = asyncio.create_task(Consumer(queue, applier).run(stop))
+    running = asyncio.create_task(Consumer(queue, Writers([applier])).run(stop))
     try:
         yield
     finally:
@@ -76,7 +77,7 @@ async def test_a_message_that_is_left_again_and_again_is_counted_once(queue: Scr
         queue.put_raw(bytes((FORMAT + 1,)) + b"something")
     known = queue.put(deal(1))
     stop = asyncio.Event()
-    consumer = Consumer(queue, Applier(pool, Metrics(), numbered_slugs=False))
+    consumer = Consumer(queue, Writers([Applier(pool, Metrics(), share(Metrics(), numbered_slugs=False))]))
     running = asyncio.create_task(consumer.run(stop))
     await until(lambda: known in queue.acked)
     assert [condition.reason.partition(" ")[0] for condition in consumer.conditions()] == ["1"]
@@ -125,10 +126,10 @@ async def test_a_worker_whose_breaker_opens_does_not_count_as_killed(
 
     monkeypatch.setattr(mirror, "write", broken)
     queue.put(deal(1), redeliveries=SUSPICIOUS)
-    applier = Applier(pool, Metrics(), numbered_slugs=False, breaker=Breaker(most=1))
+    applier = Applier(pool, Metrics(), share(Metrics(), numbered_slugs=False, breaker=Breaker(most=1)))
 
     with pytest.raises(BreakerOpen):
-        await asyncio.wait_for(Consumer(queue, applier).run(asyncio.Event()), 10)
+        await asyncio.wait_for(Consumer(queue, Writers([applier])).run(asyncio.Event()), 10)
 
     async with pool.acquire() as connection:
         assert await connection.fetchval("SELECT count(*) FROM pipemirror.suspects") == 0
@@ -148,7 +149,9 @@ async def test_a_stop_finishes_the_batch_at_hand_and_takes_no_more(
 
     monkeypatch.setattr(mirror, "apply", waits)
     at_hand = queue.put(deal(1))
-    running = asyncio.create_task(Consumer(queue, Applier(pool, Metrics(), numbered_slugs=False)).run(stop))
+    running = asyncio.create_task(
+        Consumer(queue, Writers([Applier(pool, Metrics(), share(Metrics(), numbered_slugs=False))])).run(stop)
+    )
     await asyncio.wait_for(begun.wait(), 10)
     stop.set()
     for _ in range(20):  # the loop has seen it

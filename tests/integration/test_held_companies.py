@@ -15,7 +15,7 @@ from schema.envelope import Envelope
 from store import dead_letters
 from store.database import Pool
 from worker import mirror, parking, suspect
-from worker.applier import Applier
+from worker.applier import Applier, share
 from worker.breaker import BreakerOpen
 from worker.held_companies import HeldCompanies
 from worker.readmission import Readmission
@@ -32,8 +32,10 @@ class Worker:
         self.metrics = Metrics()
         self.held = HeldCompanies()
         self.now = 0.0
-        self.applier = Applier(pool, self.metrics, numbered_slugs=True, backoff=QUICK, held=self.held)
-        again = Applier(pool, self.metrics, numbered_slugs=True, backoff=QUICK, tries=1)
+        self.applier = Applier(
+            pool, self.metrics, share(self.metrics, numbered_slugs=True, held=self.held), backoff=QUICK
+        )
+        again = Applier(pool, self.metrics, share(self.metrics, numbered_slugs=True), backoff=QUICK, tries=1)
         self.readmission = Readmission(pool, again, self.held, self.metrics, clock=lambda: self.now)
 
     async def apply(self, *envelopes: Envelope) -> None:

@@ -18,7 +18,7 @@ from store import companies, held, purges
 from store.companies import PURGED
 from store.database import Pool
 from worker import parking, provision, purge
-from worker.applier import Applier
+from worker.applier import Applier, share
 from worker.held_companies import HeldCompanies
 from worker.readmission import Readmission
 
@@ -32,7 +32,7 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 def applier(pool: Pool, metrics: Metrics) -> Applier:
-    return Applier(pool, metrics, numbered_slugs=False)
+    return Applier(pool, metrics, share(metrics, numbered_slugs=False))
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ async def test_a_purge_under_load_leaves_nothing_and_late_events_are_discarded_a
     envelopes, _ = life(1200)
     first, rest = envelopes[:200], envelopes[200:]
     await applier.apply(first)
-    other = Applier(pool, metrics, numbered_slugs=False)
+    other = Applier(pool, metrics, share(metrics, numbered_slugs=False))
 
     async def live(by: Applier, mine: list[Envelope]) -> None:
         theirs = iter(other_events(100))
@@ -150,7 +150,7 @@ async def test_neither_a_webhook_nor_an_upgrade_makes_a_purged_company_anew(
     assert company is not None
     await purged(pool)
 
-    fresh = Applier(pool, metrics, numbered_slugs=False)
+    fresh = Applier(pool, metrics, share(metrics, numbered_slugs=False))
     for worker in (applier, fresh):
         await worker.apply([deal(5).envelope, envelope(b"broken")])
     async with pool.acquire() as connection, connection.transaction():
@@ -251,7 +251,7 @@ async def test_a_purge_is_not_final_while_events_of_the_company_are_held(
         assert await purges.final(connection, COMPANY) == 1
     assert (await receipt(pool)).final_at is None
 
-    again = Applier(pool, Metrics(), numbered_slugs=False, tries=1)
+    again = Applier(pool, Metrics(), share(Metrics(), numbered_slugs=False), tries=1)
     await Readmission(pool, again, HeldCompanies(), Metrics(), clock=lambda: 0.0).once()
     async with pool.acquire() as connection:
         assert await purges.final(connection, COMPANY) == 0

@@ -18,7 +18,7 @@ from store.companies import ACTIVE, PAUSED
 from store.database import Pool
 from store.replays import Replay, Wanted
 from worker import replay
-from worker.applier import Applier
+from worker.applier import Applier, share
 from worker.normalising import normalise
 
 NOW = datetime.now(UTC)
@@ -29,7 +29,7 @@ SMALL = 20
 
 @pytest.fixture
 def applier(pool: Pool) -> Applier:
-    return Applier(pool, Metrics(), numbered_slugs=False)
+    return Applier(pool, Metrics(), share(Metrics(), numbered_slugs=False))
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ async def test_a_lost_table_comes_back_with_its_history(pool: Pool, applier: App
     for start in range(0, len(envelopes), 50):
         await applier.apply(envelopes[start : start + 50])
     async with pool.acquire() as connection:
-        await normalise(connection, await applier._companies.get(COMPANY))
+        await normalise(connection, await applier._companies.get(COMPANY, applier.persist))
     await judge.settles(truth)
     before = await everything(judge)
     await lose_deals(judge)
@@ -137,7 +137,7 @@ async def test_a_replay_beside_live_workers_loses_and_doubles_nothing(
     half = len(envelopes) // 2
     await applier.apply(envelopes[:half])
     await lose_deals(judge)
-    other = Applier(pool, Metrics(), numbered_slugs=False)
+    other = Applier(pool, Metrics(), share(Metrics(), numbered_slugs=False))
 
     async def live(by: Applier, mine: list[Envelope]) -> None:
         for start in range(0, len(mine), 10):
@@ -222,7 +222,7 @@ async def test_events_without_a_table_are_passed_by(pool: Pool, applier: Applier
 async def test_pausing_waits_for_what_is_being_applied_and_is_not_starved_by_it(pool: Pool, applier: Applier) -> None:
     """Six workers hold the company, the one before the other lets go: whoever wants it alone is next all the same."""
     await applier.apply([deal(0).envelope])
-    company, workers, changes = await applier._companies.get(COMPANY), 6, 8
+    company, workers, changes = await applier._companies.get(COMPANY, applier.persist), 6, 8
     assert company is not None
     stop, held = asyncio.Event(), 0
 

@@ -12,7 +12,7 @@ from schema.envelope import Envelope
 from store import dead_letters, fields
 from store.database import Pool
 from store.dead_letters import DeadLetter
-from worker.applier import Applier
+from worker.applier import Applier, share
 
 ENUM = "e" * 40
 SECOND = 1_000_000
@@ -20,7 +20,7 @@ SECOND = 1_000_000
 
 def worker(pool: Pool) -> Applier:
     """Each knows only what it has learnt itself, and what the database told it when it met the company."""
-    return Applier(pool, Metrics(), numbered_slugs=False, backoff=Backoff(0.01, 0.05))
+    return Applier(pool, Metrics(), share(Metrics(), numbered_slugs=False), backoff=Backoff(0.01, 0.05))
 
 
 def v1(record_id: int, at: int, option: str) -> Envelope:

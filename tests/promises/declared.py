@@ -97,8 +97,8 @@ PROMISES: Final[tuple[Promise, ...]] = (
         _ONCE,
         "acknowledge to the queue before the commit",
         "worker/consumer.py",
-        "        await groups.apply(self._applier, waiting)\n        await self._subscription.ack(messages)\n",
-        "        await self._subscription.ack(messages)\n        await groups.apply(self._applier, waiting)\n",
+        "        await self._writers.apply(waiting)\n        await self._subscription.ack(messages)\n",
+        "        await self._subscription.ack(messages)\n        await self._writers.apply(waiting)\n",
         (f"{_CONSUMER}::test_messages_are_acknowledged_after_their_events_are_committed",),
     ),
     Promise(

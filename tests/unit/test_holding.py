@@ -13,7 +13,7 @@ from runtime.metrics import Metrics
 from schema.errors import DatabaseUnavailable
 from store.database import Connection
 from worker import app
-from worker.applier import Applier
+from worker.applier import Applier, share
 from worker.breaker import Breaker
 from worker.held_companies import HeldCompanies
 from worker.readmission import Readmission
@@ -42,7 +42,7 @@ class Postgres:
 
 def applier(metrics: Metrics) -> Applier:
     pool: Any = Pool()
-    return Applier(pool, metrics, numbered_slugs=False, breaker=Breaker(), backoff=QUICK, tries=1)
+    return Applier(pool, metrics, share(metrics, numbered_slugs=False, breaker=Breaker()), backoff=QUICK, tries=1)
 
 
 def shown(metrics: Metrics, *appliers: Applier) -> float | None:
@@ -77,6 +77,6 @@ async def test_what_held_events_wait_for_is_told_and_does_not_make_the_worker_un
 
 def test_a_worker_checks_all_its_parts() -> None:
     pool: Any = Pool()
-    parts = app._parts(app.Options(""), pool, NOTHING, Metrics())
+    parts = app._parts(app.Options(""), app._Pools([pool, pool], pool), NOTHING, Metrics())
     asked = {getattr(check, "__self__", None) for check in parts.checks}
-    assert {parts.applier, parts.consumer, *parts.helpers} <= asked
+    assert {*parts.writers.appliers, parts.consumer, *parts.helpers} <= asked

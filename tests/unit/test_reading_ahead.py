@@ -13,6 +13,7 @@ from worker import groups
 from worker.batch import Limits
 from worker.consumer import Consumer
 from worker.groups import MOST_TOGETHER
+from worker.writers import Writers
 
 
 class Queue:
@@ -42,13 +43,10 @@ class Applier:
         self.batches: list[list[bytes]] = []
         self.write = asyncio.Event()
         self.failure: Exception | None = None
-        self.unreadable: bytes | None = None
 
     def read(self, envelopes: Iterable[Envelope]) -> list[bytes]:
         bodies = [envelope.body for envelope in envelopes]
         self.read_so_far += bodies
-        if self.unreadable in bodies:
-            raise RuntimeError("cannot be read")
         return bodies
 
     async def apply_read(self, readable: Iterable[bytes]) -> None:
@@ -61,7 +59,7 @@ class Applier:
 @asynccontextmanager
 async def consuming(queue: Queue, applier: Applier, limits: Limits) -> AsyncIterator["asyncio.Task[None]"]:
     stop = asyncio.Event()
-    running = asyncio.create_task(Consumer(queue, applier, limits=limits).run(stop))  # type: ignore[arg-type]
+    running = asyncio.create_task(Consumer(queue, Writers([applier]), limits=limits).run(stop))  # type: ignore[arg-type, list-item]
     try:
         yield running
     finally:
@@ -121,31 +119,6 @@ async def test_stop_finishes_what_was_read_ahead() -> None:
         queue.put(b"2")
         await until(queue.waiting.empty, what="the second taken")
     assert queue.acked == [b"1", b"2"]
-
-
-async def test_while_one_company_is_written_the_next_one_is_read() -> None:
-    applier = Applier()
-    waiting = groups.of([Envelope(2, 0, b"b"), Envelope(1, 0, b"a"), Envelope(3, 0, b"c"), Envelope(2, 0, b"b2")])
-    applying = asyncio.create_task(groups.apply(applier, waiting))  # type: ignore[arg-type]
-    await until(lambda: applier.read_so_far == [b"a", b"b", b"b2"], what="the second company read, the third not")
-    assert applier.batches == [[b"a"]]
-    applier.write.set()
-    await asyncio.wait_for(applying, 10)
-    assert applier.batches == [[b"a"], [b"b", b"b2"], [b"c"]]
-
-
-async def test_what_cannot_be_read_ahead_fails_when_its_turn_comes() -> None:
-    applier = Applier()
-    applier.unreadable = b"b"
-    waiting = groups.of([Envelope(1, 0, b"a"), Envelope(2, 0, b"b")])
-    applying = asyncio.create_task(groups.apply(applier, waiting))  # type: ignore[arg-type]
-    await until(lambda: applier.read_so_far == [b"a", b"b"], what="read ahead in vain")
-    assert not applying.done()
-    applier.write.set()
-    with pytest.raises(RuntimeError, match="cannot be read"):
-        await asyncio.wait_for(applying, 10)
-    assert applier.batches == [[b"a"]]
-    assert applier.read_so_far == [b"a", b"b", b"b"]
 
 
 def test_a_company_with_many_events_is_cut_into_several_transactions() -> None:

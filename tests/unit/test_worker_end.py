@@ -89,7 +89,7 @@ async def test_connections_are_taken_from_what_does_not_end(monkeypatch: pytest.
     consumer = Part(silent(pool) if stubborn == "consumer" else willing(pool))
     helper = Part(silent(pool) if stubborn == "helper" else willing(pool))
     await stopped(pool, consumer, helper, monkeypatch)
-    assert pool.did == ["terminate"]
+    assert set(pool.did) == {"terminate"}
     assert not consumer.running
     assert not helper.running
 
@@ -98,5 +98,5 @@ async def test_the_pool_is_closed_once_nothing_uses_it(monkeypatch: pytest.Monke
     pool = Pool()
     consumer, helper = Part(willing(pool)), Part(willing(pool))
     await stopped(pool, consumer, helper, monkeypatch)
-    assert pool.did == ["close"]
+    assert set(pool.did) == {"close"}
     assert not consumer.running

@@ -1,0 +1,153 @@
+"""How a batch is dealt out to writers; here they write when told to."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+import pytest
+from rig.events import START, deal, envelope, event, v2_body
+from rig.waiting import until
+
+from schema.envelope import Envelope
+from schema.event import Event, Readable, Refusal, read
+from schema.mark import Mark
+from worker import groups
+from worker.groups import MOST_TOGETHER
+from worker.writers import Writers
+
+
+class Scripted:
+    """An applier. It notes what it begins, and ends nothing before `write` is set."""
+
+    holding = False
+
+    def __init__(self, write: asyncio.Event) -> None:
+        self.begun: list[Sequence[Readable]] = []
+        self.done = 0
+        self.failure: Exception | None = None
+        self.cancelled = False
+        self.read_so_far = 0
+        self._write = write
+
+    def read(self, envelopes: Sequence[Envelope]) -> list[Readable]:
+        self.read_so_far += len(envelopes)
+        return [read(found, lambda _: {}) for found in envelopes]
+
+    async def apply_read(self, readable: Iterable[Readable]) -> None:
+        self.begun.append(list(readable))
+        if self.failure is not None:
+            raise self.failure
+        try:
+            await self._write.wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+        self.done += 1
+
+    @property
+    def about(self) -> list[tuple[int, str, str | None]]:
+        """(company, entity, entity_id) of the events begun, in order."""
+        found = [one for part in self.begun for one in part]
+        return [(one.envelope.company_id, one.entity, one.entity_id) for one in found if isinstance(one, Event)]
+
+
+class Room:
+    """Two writers and their appliers."""
+
+    def __init__(self) -> None:
+        self.write = asyncio.Event()
+        self.appliers = [Scripted(self.write), Scripted(self.write)]
+        self.writers = Writers(self.appliers)  # type: ignore[arg-type] - as much of them as is used
+
+    def begin(self, *envelopes: Envelope) -> "asyncio.Task[None]":
+        return asyncio.create_task(self.writers.apply(groups.of(envelopes)))
+
+    async def finish(self, applying: "asyncio.Task[None]") -> None:
+        self.write.set()
+        await asyncio.wait_for(applying, 10)
+
+
+def person(at: int, record_id: int = 1) -> Envelope:
+    return event(v2_body("person", record_id, START + at, {"name": "Ada"})).envelope
+
+
+def of_companies(number: int, events: int = 1) -> list[Envelope]:
+    return [deal(at, 1, company_id=company).envelope for company in range(1, number + 1) for at in range(events)]
+
+
+async def test_one_company_is_written_by_several_each_entity_by_one_and_in_its_order() -> None:
+    room = Room()
+    mixed = [found for at in range(300) for found in (deal(at, at).envelope, person(at, at), person(at + 1, at))]
+    await room.finish(room.begin(*mixed))
+    assert len(mixed) > MOST_TOGETHER
+    first, second = (applier.about for applier in room.appliers)
+    assert {entity for _, entity, _ in first} == {"person"}
+    assert [id_ for _, _, id_ in first] == [str(at) for at in range(300) for _ in range(2)]
+    assert {entity for _, entity, _ in second} == {"deal"}
+    assert [id_ for _, _, id_ in second] == [str(at) for at in range(300)]
+
+
+async def test_what_an_entity_was_given_to_it_keeps_for_ever() -> None:
+    room = Room()
+    await room.finish(room.begin(deal(0).envelope))
+    await room.finish(room.begin(*(person(at) for at in range(10)), deal(1).envelope))
+    assert [entity for _, entity, _ in room.appliers[0].about] == ["deal", "deal"]
+    assert {entity for _, entity, _ in room.appliers[1].about} == {"person"}
+
+
+async def test_of_many_companies_each_goes_to_one_writer_as_a_whole() -> None:
+    room = Room()
+    applying = room.begin(*of_companies(8, events=3), person(0))
+    await until(lambda: all(applier.begun for applier in room.appliers), what="both at work at once")
+    await room.finish(applying)
+    for number, applier in enumerate(room.appliers):
+        companies = [company for company, _, _ in applier.about]
+        assert companies == sorted(companies)
+        assert {company % 2 for company in companies} == {number}
+
+
+async def test_no_more_is_read_than_is_soon_written() -> None:
+    room = Room()
+    applying = room.begin(*of_companies(40))
+    await until(lambda: all(applier.begun for applier in room.appliers), what="both at work")
+    for _ in range(50):  # every task has had its turn many times over
+        await asyncio.sleep(0)
+    # Of each writer one at hand and one waiting, and one that has found no place yet.
+    assert room.appliers[0].read_so_far == 5
+    await room.finish(applying)
+    assert room.appliers[0].read_so_far == 40
+
+
+async def test_a_mark_is_met_when_all_that_was_queued_before_is_done() -> None:
+    room = Room()
+    mark = envelope(Mark("token", "lane").body)
+    applying = room.begin(*(deal(at).envelope for at in range(3)), mark, person(0))
+    await until(lambda: all(applier.begun for applier in room.appliers), what="both at work")
+    for _ in range(50):
+        await asyncio.sleep(0)
+    begun = [one for applier in room.appliers for part in applier.begun for one in part]
+    assert not any(isinstance(one, Refusal) for one in begun)
+    await room.finish(applying)
+    [last] = room.appliers[0].begun[-1]
+    assert isinstance(last, Refusal)
+    assert last.envelope == mark
+
+
+async def test_what_one_raises_ends_all_and_the_others_are_told_only_once() -> None:
+    room = Room()
+    room.appliers[0].failure = RuntimeError("given up")
+    applying = room.begin(*of_companies(9))
+    with pytest.raises(RuntimeError, match="given up"):
+        await asyncio.wait_for(applying, 10)
+    other = room.appliers[1]
+    assert other.cancelled or not other.begun
+    assert other.done == 0
+
+
+async def test_who_stops_waiting_stops_the_writers() -> None:
+    room = Room()
+    applying = room.begin(*of_companies(9))
+    await until(lambda: all(applier.begun for applier in room.appliers), what="both at work")
+    applying.cancel()
+    await asyncio.wait((applying,), timeout=10)
+    assert applying.cancelled()
+    assert [applier.cancelled for applier in room.appliers] == [True, True]
