@@ -41,27 +41,32 @@ def upsert(slug: str, entity: Entity) -> str:
 
 
 def read_history(slug: str) -> str:
-    """$1 entity, $2 entity_id, $3 changed_at from."""
+    """$1 entity, $2 entity_ids, $3 of each, changed_at from. The rows, and where they stand as `ctid`."""
     return (
-        f"SELECT {', '.join(HISTORY_COLUMNS)} FROM {quoted(raw_schema(slug))}.{HISTORY} "
-        "WHERE entity = $1 AND entity_id = $2 AND changed_at >= $3"
+        "SELECT told.* FROM unnest($2::text[], $3::timestamptz[]) AS asked (record, since) CROSS JOIN LATERAL ("
+        f"SELECT ctid, {', '.join(HISTORY_COLUMNS)} FROM {_history(slug)} "
+        # OFFSET 0: record by record, by the index, however small the table is believed to be.
+        "WHERE entity = $1 AND entity_id = record AND changed_at >= since OFFSET 0) AS told"
     )
 
 
 def read_history_before(slug: str) -> str:
-    """$1 entity, $2 entity_id, $3 changed_at before. The last change of each field."""
+    """$1 entity, $2 entity_ids, $3 of each, changed_at before. The last change of each field."""
     return (
-        f"SELECT DISTINCT ON (field) field, new_value FROM {quoted(raw_schema(slug))}.{HISTORY} "
-        "WHERE entity = $1 AND entity_id = $2 AND changed_at < $3 ORDER BY field, changed_at DESC, version DESC"
+        "SELECT told.* FROM unnest($2::text[], $3::timestamptz[]) AS asked (record, since) CROSS JOIN LATERAL ("
+        f"SELECT DISTINCT ON (field) entity_id, field, new_value FROM {_history(slug)} "
+        "WHERE entity = $1 AND entity_id = record AND changed_at < since "
+        "ORDER BY field, changed_at DESC, version DESC) AS told"
     )
 
 
 def delete_history(slug: str) -> str:
-    """$1 entity, $2 entity_id, $3 versions."""
-    return (
-        f"DELETE FROM {quoted(raw_schema(slug))}.{HISTORY} "
-        "WHERE entity = $1 AND entity_id = $2 AND version = ANY($3::text[])"
-    )
+    """$1 the `ctid`s, as they were read in this transaction under the lock of their records."""
+    return f"DELETE FROM {_history(slug)} WHERE ctid = ANY($1::tid[])"
+
+
+def _history(slug: str) -> str:
+    return f"{quoted(raw_schema(slug))}.{HISTORY}"
 
 
 def note_merges(slug: str) -> str:

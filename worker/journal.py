@@ -1,6 +1,6 @@
 """The journal `pipemirror.events`: one row per distinct event, and its partitions by day of the event's own time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -10,6 +10,7 @@ import zstandard
 from schema.columns import microseconds
 from schema.envelope import Envelope
 from schema.event import Event
+from schema.version import Version, moment
 from store import locks
 from store.database import Connection
 
@@ -20,6 +21,25 @@ _MAX_PAYLOAD = 64 * 1024 * 1024
 # One context each for the process: making one costs more than compressing a body.
 _compressor = zstandard.ZstdCompressor(level=1)
 _decompressor = zstandard.ZstdDecompressor()
+
+_OF_RECORD = """
+    SELECT received_at, payload, version FROM pipemirror.events
+    WHERE company_id = $1 AND entity = $2 AND entity_id = late.record AND version {since}
+    UNION ALL
+    SELECT received_at, payload, version FROM pipemirror.events
+    WHERE company_id = $1 AND entity = $2 AND other_ids IS NOT NULL
+      AND other_ids @> ARRAY[late.record] AND version {since}
+"""
+_AROUND = f"""
+    SELECT late.record, found.received_at, found.payload
+    FROM unnest($3::text[], $4::text[], $5::timestamptz[]) AS late (record, since, moment)
+    CROSS JOIN LATERAL (
+      ({_OF_RECORD.format(since=">= late.since AND (occurred_at >= late.moment OR occurred_at IS NULL)")})
+      UNION ALL
+      ({_OF_RECORD.format(since="< late.since")} ORDER BY version DESC LIMIT $6)
+    ) AS found
+"""
+"""Each kind of id by itself, so that each is found by its index; by time too, so that no earlier day is looked at."""
 
 
 def compress(body: bytes) -> bytes:
@@ -90,22 +110,18 @@ async def mark_applied(connection: Connection, company_id: int, event: Event) ->
 
 
 async def around(
-    connection: Connection, company_id: int, entity: str, entity_id: str, version: str, *, before: int
-) -> list[Envelope]:
-    """The journaled events of one record from `version` on, and the `before` ones that precede it."""
-    instant_of = version[:17]
+    connection: Connection, company_id: int, entity: str, late: Mapping[str, Version], *, before: int
+) -> dict[str, list[Envelope]]:
+    """Of each record, by id: its journaled events from a version's moment on, and the `before` ones that precede it."""
+    moments = [moment(version) for version in late.values()]
     rows = await connection.fetch(
-        """
-        (SELECT received_at, payload FROM pipemirror.events
-          WHERE company_id = $1 AND entity = $2 AND (entity_id = $3 OR other_ids @> ARRAY[$3]) AND version >= $4)
-        UNION ALL
-        (SELECT received_at, payload FROM pipemirror.events
-          WHERE company_id = $1 AND entity = $2 AND (entity_id = $3 OR other_ids @> ARRAY[$3]) AND version < $4
-          ORDER BY version DESC LIMIT $5)
-        """,
-        company_id, entity, entity_id, instant_of, before,
-    )  # fmt: skip
-    return [Envelope(company_id, microseconds(row["received_at"]), decompress(row["payload"])) for row in rows]
+        _AROUND, company_id, entity, list(late), [f"{at:017d}" for at in moments], list(map(instant, moments)), before
+    )
+    found: dict[str, list[Envelope]] = {record: [] for record in late}
+    for row in rows:
+        envelope = Envelope(company_id, microseconds(row["received_at"]), decompress(row["payload"]))
+        found[row["record"]].append(envelope)
+    return found
 
 
 async def ensure_partitions(connection: Connection, today: date, retention_days: int) -> None:

@@ -49,8 +49,12 @@ class Applied:
 
 @dataclass(slots=True)
 class _Told:
-    """What folding leaves to be written beside the rows."""
+    """What folding leaves to be written beside the rows.
 
+    again  the changes were journaled before: what they tell may have been told already, when something else came late
+    """
+
+    again: bool = False
     history: list[FieldChange] = field(default_factory=list)
     disturbed: list[Disturbed] = field(default_factory=list)
 
@@ -66,10 +70,8 @@ async def apply(connection: Connection, company: Company, events: Sequence[Event
     written = await journal.claim(connection, company.id, events, applied=state == ACTIVE)
     applied = Applied(written, kept=state != ACTIVE, duplicates=len(events) - len(written))
     if state == ACTIVE:
-        told = _Told()
         changes = [change for event in written for change in event.changes]
-        applied.learnt = await write(connection, company, changes, told)
-        applied.retold = len(told.disturbed)
+        applied.learnt, applied.retold = await write(connection, company, changes)
     return applied
 
 
@@ -80,7 +82,7 @@ async def apply_again(connection: Connection, company: Company, event: Event) ->
     claimed = await journal.claim(connection, company.id, [event], applied=True)
     if not claimed:
         await journal.mark_applied(connection, company.id, event)
-    await write(connection, company, event.changes)
+    await write(connection, company, event.changes, again=True)
     return True
 
 
@@ -93,10 +95,13 @@ async def learn(connection: Connection, company: Company, changes: Iterable[Chan
 
 
 async def write(
-    connection: Connection, company: Company, changes: Iterable[Change], told: _Told | None = None
-) -> set[FieldType]:
-    """Fold changes of any source into the tables, within the caller's transaction; the types learnt from them."""
-    told = told or _Told()
+    connection: Connection, company: Company, changes: Iterable[Change], *, again: bool = False
+) -> tuple[set[FieldType], int]:
+    """Fold changes of any source into the tables, within the caller's transaction.
+
+    The types learnt from them, and of how many records the history was told anew. `again`: they were journaled before.
+    """
+    told = _Told(again)
     ordered = sorted(changes, key=_by_table_and_id)
     for entity, group in groupby(ordered, key=lambda change: change.entity):
         await _write_table(connection, company, entity, list(group), told)
@@ -104,7 +109,7 @@ async def write(
     await _note_merges(connection, company, ordered)
     told.history += await retelling.retell(connection, company, told.disturbed)
     await _write_history(connection, company, told.history)
-    return learnt
+    return learnt, len(told.disturbed)
 
 
 def _by_table_and_id(change: Change) -> tuple[str, RecordId, str]:
@@ -136,7 +141,7 @@ def _fold_all(record: Record, changes: list[Change], told: _Told) -> bool:
         moved |= folded.changed
         history += of_diffs(change, folded.diffs)
         disturbs |= folded.disturbs
-    if disturbs:
+    if disturbs or (told.again and history):
         told.disturbed.append(Disturbed(changes[0].entity, changes[0].id, min(change.version for change in changes)))
     else:
         told.history += history

@@ -121,7 +121,9 @@ async def _apply_again(connection: Connection, company: Company, envelopes: Sequ
     events = [event for event in found if isinstance(event, Event) and event.changes]
     for event in sorted(events, key=lambda event: event.key) if kept else ():
         await journal.mark_applied(connection, company.id, event)
-    await mirror.write(connection, company, [change for event in events for change in from_replay(event).changes])
+    await mirror.write(
+        connection, company, [change for event in events for change in from_replay(event).changes], again=True
+    )
     return len(events)
 
 

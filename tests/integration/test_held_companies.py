@@ -237,11 +237,11 @@ async def test_a_held_event_that_kills_workers_is_given_up(
     killer = parking.digest(deal(1))
     write = mirror.write
 
-    async def dies(connection: Any, company: Any, changes: Any, told: Any = None) -> Any:
+    async def dies(connection: Any, company: Any, changes: Any) -> Any:
         changes = list(changes)
         if any(change.id == 1 for change in changes):
             raise KeyboardInterrupt  # as the end of the process: nothing after it runs
-        return await write(connection, company, changes, told)
+        return await write(connection, company, changes)
 
     monkeypatch.setattr(mirror, "write", dies)
     for _ in range(suspect.MOST_ATTEMPTS + 1):

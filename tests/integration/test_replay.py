@@ -37,11 +37,11 @@ def judge(pool: Pool) -> Judge:
     return Judge(pool, COMPANY)
 
 
-async def run(pool: Pool, wanted: Wanted = EVERYTHING, *, steps: int | None = None) -> Replay:
+async def run(pool: Pool, wanted: Wanted = EVERYTHING, *, steps: int | None = None, chunk: int = SMALL) -> Replay:
     """Replay to the end, or so many steps of it."""
     begun = await replay.begin(pool, wanted, datetime.now(UTC))
     states = [begun]
-    async for state in replay.run(pool, wanted, begun, chunk=SMALL):
+    async for state in replay.run(pool, wanted, begun, chunk=chunk):
         states.append(state)
         if len(states) - 1 == steps:
             break
@@ -145,6 +145,20 @@ async def test_a_replay_beside_live_workers_loses_and_doubles_nothing(
 
     await asyncio.gather(run(pool), live(applier, envelopes[half::2]), live(other, envelopes[half + 1 :: 2]))
     await judge.settles(truth)
+    await judge.history_is_right()
+
+
+async def test_what_a_late_event_told_of_a_lost_record_is_not_told_again_by_the_replay(
+    pool: Pool, applier: Applier, judge: Judge
+) -> None:
+    """The journal knows of a change that the lost table does not know yet: who tells anew tells it too."""
+    second = 1_000_000
+    lost = [deal(at * second, title=title).envelope for at, title in ((1, "a"), (3, "c"), (4, "d"))]
+    await applier.apply(lost)
+    await lose_deals(judge)
+    await run(pool, steps=2, chunk=1)
+    await applier.apply([deal(2 * second, title="b").envelope])
+    await run(pool, chunk=1)
     await judge.history_is_right()
 
 
