@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -112,8 +113,13 @@ async def fill_up(ground: Ground, dsn: str, table: str, rows: int) -> None:
     await administer(ground, dsn, "VACUUM (ANALYZE)")
 
 
-async def drained(ground: Ground, dsn: str, start: Callable[[], Awaitable[Role]], expected: int) -> Drained:
-    """Start a worker, wait until it has journaled `expected` more events, and say how fast that went."""
+async def drained(
+    ground: Ground, dsn: str, start: Callable[[], Awaitable[Role]], expected: int, *, uncounted: float = 0.0
+) -> Drained:
+    """Start a worker, wait until it has journaled `expected` more events, and say how fast that went.
+
+    The first of them, a share of `uncounted`, only warm it up.
+    """
     before: int = (await read_one(dsn, "SELECT count(*) AS events FROM pipemirror.events"))["events"]
     began = datetime.now(UTC)
     worker = await start()
@@ -121,11 +127,18 @@ async def drained(ground: Ground, dsn: str, start: Callable[[], Awaitable[Role]]
     pool = await create_pool(dsn, size=1, application="bench")
     rows = await pool.fetch(_TRANSACTIONS, began)
     await pool.close()
-    elapsed = (rows[-1]["began"] - rows[0]["began"]).total_seconds()
+    counted = rows[_place(rows, expected * uncounted) :]
+    elapsed = (counted[-1]["began"] - counted[0]["began"]).total_seconds()
     # From the first transaction's claim to the last one's: as many whole transactions as lie between.
-    rate = sum(row["events"] for row in rows[:-1]) / elapsed
-    worker_us, postgres_us = _cpu(readings)
+    rate = sum(row["events"] for row in counted[:-1]) / elapsed
+    worker_us, postgres_us = _cpu(readings, before + expected * uncounted)
     return Drained(rate, len(rows), worker_us, postgres_us, worker_us + postgres_us)
+
+
+def _place(rows: Sequence[asyncpg.Record], events: float) -> int:
+    """The transaction before which so many events were written."""
+    sums = accumulate(row["events"] for row in rows)
+    return next(number for number, done in enumerate(sums) if done > events)
 
 
 async def journaled_by(dsn: str, expected: int, worker: Role) -> None:
@@ -190,12 +203,9 @@ async def _read(pool: Pool, process: psutil.Process, postgres: int) -> _Reading:
     return _Reading(events, cpu_seconds(process), used)
 
 
-def _cpu(readings: list[_Reading]) -> tuple[float, float]:
-    """Microseconds per event of worker and Postgres, between the first and the last look that saw it grow."""
-    first, last = readings[0], readings[-1]
-    for one in readings:
-        if one.events > readings[0].events:
-            first = one
-            break
+def _cpu(readings: list[_Reading], begin: float) -> tuple[float, float]:
+    """Microseconds per event of worker and Postgres, from the first look that saw more than `begin` to the last."""
+    last = readings[-1]
+    first = next((one for one in readings if one.events > begin), last)
     each = 1e6 / max(1, last.events - first.events)
     return (last.worker - first.worker) * each, (last.postgres - first.postgres) * each

@@ -19,7 +19,7 @@ from worker.writers import Writers
 _log = structlog.stdlib.get_logger(__name__)
 
 SUSPICIOUS = 2
-"""A message given back this often may hold the event that kills workers: its events are applied one by one."""
+"""A message given back this often may hold the event that kills workers: it is tried by itself."""
 
 
 _NOBODY: Final = 0
@@ -146,9 +146,8 @@ class Consumer:
             envelopes = []
         if envelopes is None:
             return
-        applier = self._writers.alone
-        for envelope in envelopes:
-            await suspect.apply_alone(applier, envelope, applier.apply)
+        if envelopes:
+            await suspect.apply_message(self._writers.alone, envelopes)
         await self._subscription.ack([message])
 
     async def _end(self, stopping: "asyncio.Future[Any]") -> None:

@@ -1,8 +1,13 @@
-"""Events under suspicion of killing workers: attempts are counted before they are made, in a commit of their own."""
+"""Work under suspicion of killing workers: attempts are counted before they are made, in a commit of their own.
+
+A message that was given back now and then is tried as a whole first, for most are innocent: they were at hand when
+workers were restarted. Only one whose attempt did not end is tried event by event.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from hashlib import blake2b
 
 from schema.envelope import Envelope
 from schema.errors import CompanyHeld, CrashedWorker
@@ -18,20 +23,51 @@ _FORGIVE_SECONDS = 2.0
 Apply = Callable[[Sequence[Envelope]], Awaitable[None]]
 
 
+async def apply_message(applier: Applier, envelopes: Sequence[Envelope]) -> None:
+    """Apply a message's envelopes, together if that was not begun before."""
+    if len(envelopes) == 1:
+        await apply_alone(applier, envelopes[0], applier.apply)
+        return
+
+    async def attempt(attempts: int) -> None:
+        if attempts == 1:
+            await applier.apply(envelopes)
+            return
+        for envelope in envelopes:
+            await apply_alone(applier, envelope, applier.apply)
+
+    await _counted(applier, digest(envelopes), envelopes[0].company_id, attempt)
+
+
 async def apply_alone(applier: Applier, envelope: Envelope, apply: Apply) -> None:
-    """Note the attempt before it is made: an event that kills its worker each time is given up by the next one."""
-    digest, company_id = parking.digest(envelope), envelope.company_id
-    attempts = await applier.persist(lambda connection: suspects.note(connection, digest, company_id))
-    try:
+    """An event that kills its worker each time is given up by the next one."""
+
+    async def attempt(attempts: int) -> None:
         if attempts > MOST_ATTEMPTS:
             problem = CrashedWorker(f"{attempts - 1} workers died while they applied this event")
             await applier.park([parking.of_refusal(Refusal(envelope, problem, parking.about(envelope)))])
         else:
             await apply([envelope])
+
+    await _counted(applier, parking.digest(envelope), envelope.company_id, attempt)
+
+
+def digest(envelopes: Sequence[Envelope]) -> bytes:
+    """Tells one message of several envelopes from every other one."""
+    return blake2b(b"".join(map(parking.digest, envelopes)), digest_size=16).digest()
+
+
+async def _counted(
+    applier: Applier, suspected: bytes, company_id: int, attempt: Callable[[int], Awaitable[None]]
+) -> None:
+    """Make an attempt that knows its number, the first one being 1."""
+    attempts = await applier.persist(lambda connection: suspects.note(connection, suspected, company_id))
+    try:
+        await attempt(attempts)
     except (BreakerOpen, CompanyHeld, asyncio.CancelledError):
-        # The worker ends by itself, or goes on: that is not the event killing it.
+        # The worker ends by itself, or goes on: that is nothing that killed it.
         with suppress(TimeoutError):
             async with asyncio.timeout(_FORGIVE_SECONDS):
-                await applier.persist(lambda connection: suspects.forgive(connection, digest))
+                await applier.persist(lambda connection: suspects.forgive(connection, suspected))
         raise
-    await applier.persist(lambda connection: suspects.clear(connection, digest))
+    await applier.persist(lambda connection: suspects.clear(connection, suspected))

@@ -88,11 +88,18 @@ async def measure_ones(ground: Ground, effort: Effort) -> list[Figure]:
 
 
 async def drain(
-    ground: Ground, template: str, bodies: str, number: int, *, broker: bool, companies: range = _COMPANIES
+    ground: Ground,
+    template: str,
+    bodies: str,
+    number: int,
+    *,
+    broker: bool,
+    companies: range = _COMPANIES,
+    uncounted: float = 0.0,
 ) -> Samples:
     """Fill the queue through a receiver, then let a worker empty it into a copy of `template`."""
     async with fresh(ground, template) as dsn:
-        return await drain_into(ground, dsn, bodies, number, broker=broker, companies=companies)
+        return await drain_into(ground, dsn, bodies, number, broker=broker, companies=companies, uncounted=uncounted)
 
 
 async def drain_into(
@@ -104,11 +111,12 @@ async def drain_into(
     first: int = 0,
     broker: bool = True,
     companies: range = _COMPANIES,
+    uncounted: float = 0.0,
 ) -> Samples:
     """The same into a database that is kept; `first` is the number of the first event."""
     async with ground.installed(dsn, broker=broker) as installation:
         bundle = await fill(ground, installation, bodies, number, companies, first=first)
-        return {**await _emptied(ground, installation, number), "bundle": bundle}
+        return {**await _emptied(ground, installation, number, uncounted=uncounted), "bundle": bundle}
 
 
 async def fill(
@@ -123,14 +131,14 @@ async def fill(
     return bundle
 
 
-async def _emptied(ground: Ground, installation: Installation, number: int) -> Samples:
+async def _emptied(ground: Ground, installation: Installation, number: int, *, uncounted: float = 0.0) -> Samples:
     async def start() -> Role:
         worker = installation.role("worker", free_ports(1)[0])
         await worker.launch()
         ground.place(measured=process_of(worker))
         return worker
 
-    found = await drained(ground, installation.database_url, start, number)
+    found = await drained(ground, installation.database_url, start, number, uncounted=uncounted)
     await installation.workers[-1].terminate()
     if installation.amqp_url is not None:
         await ground.purge()  # what it had not acknowledged yet must not come to the next one

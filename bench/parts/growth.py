@@ -14,21 +14,25 @@ from bench.workload import Story, company_ids, scattered, story
 _COMPANIES: Final = Target(reach=0.7)
 _ROWS: Final = Target(reach=0.8)
 _DEALS: Final = 1_000
+_MEETING: Final = 0.5
+"""The share of events during which companies are met: a connection prepares its statements once for each."""
 
 
 async def measure_companies(ground: Ground, effort: Effort) -> list[Figure]:
     """The same events about the same records, which belong to one company or are spread over many."""
+    events = 2 * effort.events
     templates, bodies = {}, {}
     for number in effort.companies:
-        told = story(deals=effort.deals, events=effort.events // 2, companies=number)
+        told = story(deals=effort.deals, events=events // 2, companies=number)
         templates[number] = await prepared(ground, told, number)
         bodies[number] = ground.save(f"happening-{number}", told.happening)
     rounds = Rounds()
     for _ in range(effort.long_rounds):
         for number in effort.companies:
             samples = await drain(
-                ground, templates[number], bodies[number], effort.events, broker=True, companies=company_ids(number)
-            )
+                ground, templates[number], bodies[number], events, broker=True, companies=company_ids(number),
+                uncounted=_MEETING,
+            )  # fmt: skip
             rounds.add(str(number), samples)
     return _figures(rounds, effort.companies, "companies", _COMPANIES)
 

@@ -1,20 +1,22 @@
 """The worker's loop against a scripted queue and a real Postgres: what is acknowledged, and what is not."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from rig.events import START, envelope, v2_body
+from rig.events import COMPANY, START, envelope, v2_body
 from rig.scripted import Scripted
 from rig.transports import until
 
 from runtime.backoff import Backoff
 from runtime.metrics import Metrics
 from schema.envelope import FORMAT, Envelope, pack
+from schema.event import Event
 from store import dead_letters, suspects
-from store.database import Pool
+from store.companies import Company
+from store.database import Connection, Pool
 from worker import mirror, suspect
 from worker.applier import Applier, share
 from worker.breaker import Breaker, BreakerOpen
@@ -93,29 +95,70 @@ async def test_a_message_that_is_no_bundle_becomes_a_dead_letter(queue: Scripted
     assert await codes(pool) == ["not_an_event"] * 2
 
 
-async def test_a_message_that_came_back_too_often_is_applied_event_by_event(queue: Scripted, pool: Pool) -> None:
-    queue.put(deal(1), envelope(b"broken"), deal(2), redeliveries=SUSPICIOUS)
-    queue.put(deal(3), given_up=True)
-    async with consuming(queue, pool):
-        await until(lambda: len(queue.acked) == 2)
-    assert await ids(pool) == [1, 2, 3]
-    assert await codes(pool) == ["unreadable_json"]
+@pytest.fixture
+def portions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many events each transaction was tried with."""
+    sizes: list[int] = []
+    apply = mirror.apply
+
+    async def noted(connection: Connection, company: Company, events: Sequence[Event]) -> mirror.Applied:
+        sizes.append(len(events))
+        return await apply(connection, company, events)
+
+    monkeypatch.setattr(mirror, "apply", noted)
+    return sizes
+
+
+async def died_of(pool: Pool, suspected: bytes, times: int = 1) -> None:
     async with pool.acquire() as connection:
-        assert await connection.fetchval("SELECT count(*) FROM pipemirror.suspects") == 0
+        for _ in range(times):
+            await suspects.note(connection, suspected, COMPANY)
+
+
+async def suspected(pool: Pool) -> int:
+    async with pool.acquire() as connection:
+        found: int = await connection.fetchval("SELECT count(*) FROM pipemirror.suspects")
+    return found
+
+
+async def test_a_message_that_came_back_too_often_is_tried_by_itself(
+    queue: Scripted, pool: Pool, portions: list[int]
+) -> None:
+    queue.put(deal(1), envelope(b"broken"), deal(2), redeliveries=SUSPICIOUS)
+    queue.put(deal(3), deal(4), given_up=True)
+    queue.put(deal(5), redeliveries=SUSPICIOUS)
+    async with consuming(queue, pool):
+        await until(lambda: len(queue.acked) == 3)
+    assert portions == [2, 2, 1]
+    assert await ids(pool) == [1, 2, 3, 4, 5]
+    assert await codes(pool) == ["unreadable_json"]
+    assert await suspected(pool) == 0
+
+
+async def test_a_message_whose_attempt_did_not_end_is_tried_event_by_event(
+    queue: Scripted, pool: Pool, portions: list[int]
+) -> None:
+    await died_of(pool, suspect.digest([deal(1), deal(2)]))
+    queue.put(deal(1), deal(2), redeliveries=SUSPICIOUS)
+    async with consuming(queue, pool):
+        await until(lambda: len(queue.acked) == 1)
+    assert portions == [1, 1]
+    assert await ids(pool) == [1, 2]
+    assert await suspected(pool) == 0
 
 
 async def test_an_event_that_killed_its_workers_is_given_up_and_its_neighbours_are_not(
     queue: Scripted, pool: Pool
 ) -> None:
-    killer = deal(2)
-    async with pool.acquire() as connection:
-        for _ in range(suspect.MOST_ATTEMPTS):
-            await suspects.note(connection, digest(killer), killer.company_id)
-    queue.put(deal(1), killer, deal(3), redeliveries=SUSPICIOUS + suspect.MOST_ATTEMPTS)
+    message = [deal(1), deal(2), deal(3)]
+    await died_of(pool, suspect.digest(message))
+    await died_of(pool, digest(message[1]), times=suspect.MOST_ATTEMPTS)
+    queue.put(*message, redeliveries=SUSPICIOUS + suspect.MOST_ATTEMPTS)
     async with consuming(queue, pool):
         await until(lambda: len(queue.acked) == 1)
     assert await ids(pool) == [1, 3]
     assert await codes(pool) == ["crashed_worker"]
+    assert await suspected(pool) == 0
 
 
 async def test_a_worker_whose_breaker_opens_does_not_count_as_killed(
