@@ -30,7 +30,7 @@ from schema.credentials import derive
 from store import status
 from store.companies import find
 from store.database import Connection, Pool, create_pool
-from worker.migrate import migrate
+from worker.upkeep.migrate import migrate
 
 _log = structlog.stdlib.get_logger(__name__)
 COMPANY_ID = 1_234_567

@@ -22,8 +22,8 @@ from schema.errors import Misconfigured
 from store import dead_letters
 from store.database import Pool
 from store.dead_letters import Chosen
-from worker import journal
-from worker.replay_letter import replay_letter
+from worker.applying import journal
+from worker.operations.replay_letter import replay_letter
 
 PAGE = 500
 SHOWN = 100

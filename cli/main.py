@@ -20,7 +20,7 @@ from runtime.shutdown import stop_requested
 from runtime.watchdog import watched_loop
 from schema.credentials import derive, parse_company
 from schema.errors import Misconfigured, NotNow, Problem
-from worker.migrate import migrate as run_migrations
+from worker.upkeep.migrate import migrate as run_migrations
 
 app = typer.Typer(
     name="pipemirror",

@@ -28,7 +28,7 @@ from store import companies, purges
 from store.companies import PURGED, Company
 from store.database import Pool
 from store.purges import Purge
-from worker import purge as worker_purge
+from worker.operations import purge as worker_purge
 
 WAIT: Final = 15.0
 """Seconds to wait for workers to meet the marks."""

@@ -13,7 +13,7 @@ from schema.entities import BY_NAME
 from schema.errors import Misconfigured, NotNow
 from store.database import Pool
 from store.replays import Replay, Wanted
-from worker import replay as journal_replay
+from worker.operations import replay as journal_replay
 
 GO_ON = "the same command goes on where this one ended"
 

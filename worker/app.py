@@ -20,14 +20,14 @@ from runtime.spool import SpoolSubscription
 from runtime.transport import Subscription
 from schema.errors import MigrationWaits
 from store.database import Pool, create_pool
-from worker.applier import Applier, share
+from worker.applying.applier import Applier, share
+from worker.applying.breaker import BreakerOpen
 from worker.batch import Limits
-from worker.breaker import BreakerOpen
 from worker.consumer import Consumer
-from worker.housekeeping import Housekeeping
-from worker.migrate import migrate
-from worker.readmission import Readmission
-from worker.vitals import Vitals
+from worker.upkeep.housekeeping import Housekeeping
+from worker.upkeep.migrate import migrate
+from worker.upkeep.readmission import Readmission
+from worker.upkeep.vitals import Vitals
 from worker.writers import WRITERS, Writers
 
 _log = structlog.stdlib.get_logger(__name__)

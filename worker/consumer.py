@@ -11,7 +11,8 @@ from runtime.transport import Message, Subscription
 from schema.envelope import Envelope, unpack
 from schema.errors import NotAnEvent, UnknownFormat
 from schema.event import Refusal
-from worker import groups, suspect
+from worker import groups
+from worker.applying import suspect
 from worker.batch import Batch, Limits
 from worker.groups import Group
 from worker.writers import Writers

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from schema.event import Event, Readable
-from worker import groups, marks
-from worker.applier import Applier
+from worker import groups
+from worker.applying import marks
+from worker.applying.applier import Applier
 from worker.groups import Group
 
 WRITERS: Final = 4
@@ -27,7 +28,7 @@ class Writers:
     """Applies the groups of one batch at a time."""
 
     def __init__(self, appliers: Sequence[Applier]) -> None:
-        """They must share what they know (see worker.applier.Shared)."""
+        """They must share what they know (see worker.applying.applier.Shared)."""
         self.appliers = appliers
         self._division = _Division(len(appliers))
         self.alone = appliers[0]

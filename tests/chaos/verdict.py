@@ -14,7 +14,7 @@ from runtime import amqp, spool
 from schema.errors import NotNow
 from schema.topology import queues
 from store.companies import FIRST_SLUG
-from worker import journal
+from worker.applying import journal
 
 _EVERY: Final = 0.1
 _AWAY: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)

@@ -8,8 +8,8 @@ import pytest
 from rig import postgres
 
 from store.database import Pool, create_pool
-from worker import journal
-from worker.migrate import migrate
+from worker.applying import journal
+from worker.upkeep.migrate import migrate
 
 
 async def _prepare(dsn: str) -> None:

@@ -17,7 +17,7 @@ from schema.entities import ENTITIES, Entity
 from schema.envelope import Envelope
 from schema.notice import ACTIONS
 from store.database import Pool
-from worker.applier import Applier, share
+from worker.applying.applier import Applier, share
 
 SECOND = 1_000_000
 HASH = "e" * 40

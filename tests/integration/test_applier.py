@@ -15,10 +15,10 @@ from runtime.metrics import Metrics
 from schema.envelope import Envelope
 from store import companies, dead_letters
 from store.database import Pool, create_pool
-from worker import mirror
-from worker.applier import Applier, share
-from worker.breaker import Breaker, BreakerOpen
-from worker.replay_letter import replay_letter
+from worker.applying import mirror
+from worker.applying.applier import Applier, share
+from worker.applying.breaker import Breaker, BreakerOpen
+from worker.operations.replay_letter import replay_letter
 
 SECOND = 1_000_000
 

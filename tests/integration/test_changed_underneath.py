@@ -14,9 +14,9 @@ from schema.envelope import Envelope
 from schema.errors import Conflict
 from store import dead_letters
 from store.database import Connection, Pool
-from worker import journal
-from worker.applier import Applier, share
-from worker.housekeeping import Housekeeping
+from worker.applying import journal
+from worker.applying.applier import Applier, share
+from worker.upkeep.housekeeping import Housekeeping
 
 TODAY = datetime.now(UTC).date()
 NOW = time.time_ns() // 1_000

@@ -17,11 +17,11 @@ from schema.event import Event
 from store import dead_letters, suspects
 from store.companies import Company
 from store.database import Connection, Pool
-from worker import mirror, suspect
-from worker.applier import Applier, share
-from worker.breaker import Breaker, BreakerOpen
+from worker.applying import mirror, suspect
+from worker.applying.applier import Applier, share
+from worker.applying.breaker import Breaker, BreakerOpen
+from worker.applying.parking import digest
 from worker.consumer import SUSPICIOUS, Consumer
-from worker.parking import digest
 from worker.writers import Writers
 
 

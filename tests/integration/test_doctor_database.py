@@ -11,7 +11,7 @@ from cli.doctor.finding import Finding
 from cli.doctor.of_database import of_database
 from store import companies
 from store.database import Pool
-from worker import provision
+from worker.applying import provision
 
 
 async def look(dsn: str) -> dict[str, Finding]:

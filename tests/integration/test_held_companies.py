@@ -14,11 +14,11 @@ from runtime.metrics import Metrics
 from schema.envelope import Envelope
 from store import dead_letters
 from store.database import Pool
-from worker import mirror, parking, suspect
-from worker.applier import Applier, share
-from worker.breaker import BreakerOpen
-from worker.held_companies import HeldCompanies
-from worker.readmission import Readmission
+from worker.applying import mirror, parking, suspect
+from worker.applying.applier import Applier, share
+from worker.applying.breaker import BreakerOpen
+from worker.applying.held_companies import HeldCompanies
+from worker.upkeep.readmission import Readmission
 
 OTHER = 99
 QUICK = Backoff(0.001, 0.002)
@@ -169,7 +169,7 @@ async def test_a_stop_gives_back_what_was_just_tried(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(Applier, "apply_company", never)
-    trying = asyncio.create_task(worker.readmission.run())
+    trying = asyncio.create_task(worker.upkeep.readmission.run())
     await asyncio.wait_for(begun.wait(), 10)
     trying.cancel()
     await asyncio.wait((trying,), timeout=10)
@@ -191,7 +191,7 @@ async def test_a_breaker_that_opens_over_held_events_ends_trying(
 
     monkeypatch.setattr(mirror, "write", broken)
     with pytest.raises(BreakerOpen):
-        await asyncio.wait_for(worker.readmission.run(every=0.01), 20)
+        await asyncio.wait_for(worker.upkeep.readmission.run(every=0.01), 20)
     assert await waiting(pool) == 20
 
 

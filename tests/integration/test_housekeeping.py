@@ -10,8 +10,9 @@ from runtime.measurements import HOUSEKEEPING_FAILURES, PARTITIONS_AHEAD
 from runtime.metrics import Metrics
 from store.companies import Company
 from store.database import Connection, Pool
-from worker import housekeeping, journal, provision
-from worker.housekeeping import Housekeeping
+from worker.applying import journal, provision
+from worker.upkeep import housekeeping
+from worker.upkeep.housekeeping import Housekeeping
 
 
 def codes(house: Housekeeping) -> list[str]:

@@ -8,7 +8,7 @@ from rig.events import COMPANY, START, event, v2_body
 
 from schema.event import Event
 from store.database import Pool
-from worker import journal
+from worker.applying import journal
 
 TODAY = datetime.now(UTC).date()
 NOW = int(datetime.now(UTC).timestamp() * 1_000_000)

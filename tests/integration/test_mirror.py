@@ -19,9 +19,9 @@ from schema.history import retell
 from store import fields
 from store.companies import Company
 from store.database import Pool, not_now
-from worker import mirror
-from worker.mirror import Applied
-from worker.provision import provision
+from worker.applying import mirror
+from worker.applying.mirror import Applied
+from worker.applying.provision import provision
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND

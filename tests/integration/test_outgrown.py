@@ -10,9 +10,10 @@ from runtime.metrics import Metrics
 from schema.event import Event
 from store.companies import Company
 from store.database import Pool
-from worker import mirror, outgrown
-from worker.housekeeping import Housekeeping
-from worker.provision import provision
+from worker.applying import mirror
+from worker.applying.provision import provision
+from worker.upkeep import outgrown
+from worker.upkeep.housekeeping import Housekeeping
 
 LEAD = "5f0c9a10-17b2-11f1-9e21-6b3a1c7d2e40"
 SECOND = 1_000_000

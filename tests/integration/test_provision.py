@@ -13,8 +13,8 @@ from schema.errors import MigrationWaits, Misconfigured
 from store import companies
 from store.companies import Company
 from store.database import Pool, create_pool
-from worker.migrate import migrate
-from worker.provision import provision
+from worker.applying.provision import provision
+from worker.upkeep.migrate import migrate
 
 MIGRATIONS = sorted(path.stem for path in (Path(ddl.__file__).parent / "migrations").glob("*.sql"))
 
@@ -113,7 +113,7 @@ async def test_an_upgrade_and_events_being_applied_do_not_wait_for_each_other(
     migrated: str, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A transaction that already holds the company needs a table that the upgrade is about to change."""
-    monkeypatch.setattr("worker.migrate._MOST_RETRIES", 0)
+    monkeypatch.setattr("worker.upkeep.migrate._MOST_RETRIES", 0)
     await make(pool, 5)
     async with pool.acquire() as connection:
         await connection.execute("ALTER TABLE pipedrive_raw.deals DROP COLUMN arr")

@@ -17,10 +17,11 @@ from schema.mark import Mark
 from store import companies, held, purges
 from store.companies import PURGED
 from store.database import Pool
-from worker import parking, provision, purge
-from worker.applier import Applier, share
-from worker.held_companies import HeldCompanies
-from worker.readmission import Readmission
+from worker.applying import parking, provision
+from worker.applying.applier import Applier, share
+from worker.applying.held_companies import HeldCompanies
+from worker.operations import purge
+from worker.upkeep.readmission import Readmission
 
 OTHER = COMPANY + 1
 

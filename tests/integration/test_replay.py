@@ -17,9 +17,9 @@ from store import companies
 from store.companies import ACTIVE, PAUSED
 from store.database import Pool
 from store.replays import Replay, Wanted
-from worker import replay
-from worker.applier import Applier, share
-from worker.normalising import normalise
+from worker.applying.applier import Applier, share
+from worker.operations import replay
+from worker.upkeep.normalising import normalise
 
 NOW = datetime.now(UTC)
 EVERYTHING = Wanted()

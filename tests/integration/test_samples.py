@@ -17,9 +17,9 @@ from schema.envelope import Envelope
 from schema.event import Event, read
 from store.companies import Company
 from store.database import Connection, Pool, create_pool
-from worker import mirror
-from worker.migrate import migrate
-from worker.provision import provision
+from worker.applying import mirror
+from worker.applying.provision import provision
+from worker.upkeep.migrate import migrate
 
 RECEIVED = 1_795_000_000_000_000
 SYSTEM = {"_version", "_deleted_at", "_merged_into", "_extra", "_untyped", "_source"}

@@ -12,7 +12,7 @@ from schema.envelope import Envelope
 from store import dead_letters, fields
 from store.database import Pool
 from store.dead_letters import DeadLetter
-from worker.applier import Applier, share
+from worker.applying.applier import Applier, share
 
 ENUM = "e" * 40
 SECOND = 1_000_000

@@ -11,8 +11,9 @@ from schema.event import Event, read
 from store import fields
 from store.companies import Company
 from store.database import Pool
-from worker import mirror, normalising
-from worker.provision import provision
+from worker.applying import mirror
+from worker.applying.provision import provision
+from worker.upkeep import normalising
 
 ENUM, SET, MONEY, TEXT = "e" * 40, "5" * 40, "c" * 40, "d" * 40
 LEAD = "5f0c9a10-17b2-11f1-9e21-6b3a1c7d2e40"

@@ -22,12 +22,13 @@ from runtime.metrics import Metrics
 from schema.envelope import Envelope
 from store import suspects
 from store.database import Pool, create_pool, notice_dead_peer
-from worker import app, vitals
-from worker.breaker import BreakerOpen
-from worker.parking import digest
-from worker.persistence import Persistence
-from worker.readmission import Readmission
-from worker.vitals import Vitals
+from worker import app
+from worker.applying.breaker import BreakerOpen
+from worker.applying.parking import digest
+from worker.applying.persistence import Persistence
+from worker.upkeep import vitals
+from worker.upkeep.readmission import Readmission
+from worker.upkeep.vitals import Vitals
 
 LONG = 600.0
 """A deadline nobody shall wait for."""
@@ -165,7 +166,7 @@ async def test_a_stop_while_a_suspicious_event_is_held_does_not_count_against_it
     async def never(*_: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("worker.mirror.apply", never)
+    monkeypatch.setattr("worker.applying.mirror.apply", never)
     async with running(migrated, stop_within=0.2) as worker:
         worker.queue.put(deal(1), redeliveries=2)
         await until(lambda: suspected(migrated), what="the attempt counted")

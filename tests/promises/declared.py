@@ -104,7 +104,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
     Promise(
         _ONCE,
         "apply what another delivery has claimed in the journal",
-        "worker/journal.py",
+        "worker/applying/journal.py",
         '    return [first[row["key"], row["occurred_at"]] for row in rows]\n',
         "    return ordered\n",
         (
@@ -147,7 +147,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
     Promise(
         _OUTCOMES,
         "give up what cannot be written now",
-        "worker/persistence.py",
+        "worker/applying/persistence.py",
         "                attempt = await self._hold(problem, attempt)\n",
         "                raise\n",
         (f"{_APPLIER}::test_a_restart_of_postgres_in_the_middle_is_waited_for",),
@@ -156,7 +156,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
     Promise(
         _OUTCOMES,
         "park the whole batch in which one event cannot be written",
-        "worker/applier.py",
+        "worker/applying/applier.py",
         "                await self._apply_group(company, group[:middle])\n"
         "                await self._apply_group(company, group[middle:])\n",
         "                for culprit in group:\n                    await self._give_up(culprit, error)\n",
@@ -165,7 +165,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
     Promise(
         _OUTCOMES,
         "the breaker counts bad content",
-        "worker/applier.py",
+        "worker/applying/applier.py",
         "        if isinstance(problem, ApplyFailed):\n",
         "        if True:\n",
         (f"{_APPLIER}::test_values_that_only_the_database_refuses_open_no_breaker",),
@@ -275,7 +275,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
     Promise(
         _HISTORY,
         "tell a late event where it came, not where it belongs",
-        "worker/mirror.py",
+        "worker/applying/mirror.py",
         "    if disturbs or (told.again and history):\n",
         "    if False:\n",
         (f"{_MIRROR}::test_a_late_event_takes_its_place_in_the_history",),

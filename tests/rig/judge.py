@@ -25,7 +25,7 @@ from schema.event import Event, read
 from schema.history import FieldChange, retell
 from store import companies, fields
 from store.database import Pool, create_pool
-from worker import journal
+from worker.applying import journal
 
 SHOWN = 20
 

@@ -13,7 +13,7 @@ from rig.posting import posting
 from rig.processes import SECRET, Installation
 
 from schema.credentials import derive, header
-from worker import journal
+from worker.applying import journal
 
 MARKER = "zebracrossing"
 """Stands in every bad body, and must stand in no log."""

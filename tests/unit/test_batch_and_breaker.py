@@ -4,8 +4,8 @@ import pytest
 
 from runtime.transport import Message
 from schema.envelope import Envelope
+from worker.applying.breaker import Breaker, BreakerOpen
 from worker.batch import Batch, Limits
-from worker.breaker import Breaker, BreakerOpen
 
 LIMITS = Limits(events=3, messages=4, size=100, age=5.0)
 

@@ -13,10 +13,10 @@ from runtime.metrics import Metrics
 from schema.errors import DatabaseUnavailable
 from store.database import Connection
 from worker import app
-from worker.applier import Applier, share
-from worker.breaker import Breaker
-from worker.held_companies import HeldCompanies
-from worker.readmission import Readmission
+from worker.applying.applier import Applier, share
+from worker.applying.breaker import Breaker
+from worker.applying.held_companies import HeldCompanies
+from worker.upkeep.readmission import Readmission
 
 QUICK = Backoff(0.001, 0.001)
 NOTHING: Any = None

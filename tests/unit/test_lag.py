@@ -5,7 +5,7 @@ from rig.events import COMPANY, START, event, v2_body
 from runtime.measurements import CLOCK_AHEAD, EVENT_TO_ROW_SECONDS, RECEIPT_TO_ROW_SECONDS
 from runtime.metrics import Metrics
 from schema.event import Event
-from worker.lag import TOLD_FOR, LagWatch
+from worker.applying.lag import TOLD_FOR, LagWatch
 
 SECOND = 1_000_000
 NOW = START / SECOND

@@ -9,7 +9,7 @@ from runtime.measurements import BACKLOG, EVENTS
 from runtime.metrics import Metrics
 from runtime.transport import Subscription
 from schema.errors import QueueUnavailable
-from worker.vitals import IDLE, Vitals
+from worker.upkeep.vitals import IDLE, Vitals
 
 
 class Queue:

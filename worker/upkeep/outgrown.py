@@ -11,7 +11,7 @@ from schema.entities import ENTITIES, Entity
 from schema.record import load
 from store.companies import Company
 from store.database import Connection
-from worker import mirror
+from worker.applying import mirror
 
 CHUNK = 500
 

@@ -12,8 +12,8 @@ from schema.event import Readable, read
 from store import companies, fields
 from store.companies import Company
 from store.database import Connection, describe
-from worker import provision
-from worker.persistence import Persist
+from worker.applying import provision
+from worker.applying.persistence import Persist
 
 _log = structlog.stdlib.get_logger(__name__)
 

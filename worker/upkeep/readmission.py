@@ -18,10 +18,10 @@ from schema.errors import CompanyHeld
 from store import held
 from store.database import Pool, borrowed, describe
 from store.held import HeldEvent
-from worker import parking, suspect
-from worker.applier import Applier
-from worker.breaker import BreakerOpen
-from worker.held_companies import HeldCompanies
+from worker.applying import parking, suspect
+from worker.applying.applier import Applier
+from worker.applying.breaker import BreakerOpen
+from worker.applying.held_companies import HeldCompanies
 
 _log = structlog.stdlib.get_logger(__name__)
 EVERY: Final = 5.0

@@ -13,9 +13,9 @@ from schema.envelope import Envelope
 from schema.errors import CompanyHeld, CrashedWorker
 from schema.event import Refusal
 from store import suspects
-from worker import parking
-from worker.applier import Applier
-from worker.breaker import BreakerOpen
+from worker.applying import parking
+from worker.applying.applier import Applier
+from worker.applying.breaker import BreakerOpen
 
 MOST_ATTEMPTS = 3
 _FORGIVE_SECONDS = 2.0

@@ -21,8 +21,9 @@ from store import companies, fields, replays
 from store.companies import ACTIVE, PURGED, Company
 from store.database import Connection, Pool, describe, not_now
 from store.replays import Position, Replay, Wanted
-from worker import journal, mirror, provision, walking
-from worker.replay_letter import from_replay
+from worker.applying import journal, mirror, provision
+from worker.operations import walking
+from worker.operations.replay_letter import from_replay
 
 _log = structlog.stdlib.get_logger(__name__)
 _MOST_CONFLICTS = 20

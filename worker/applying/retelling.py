@@ -19,7 +19,7 @@ from schema.history import retell as tell
 from schema.version import Version, moment, newer
 from store.companies import Company
 from store.database import Connection
-from worker import journal
+from worker.applying import journal
 
 PRECEDING = 20
 """How many events before the late one are read, to know the values it changed."""

@@ -24,15 +24,15 @@ from store import held as held_events
 from store.companies import Company, OutdatedCompanyError
 from store.database import Connection, Pool, describe
 from store.dead_letters import DeadLetter
-from worker import marks, mirror, parking
-from worker.breaker import Breaker
-from worker.held_companies import HeldCompanies
-from worker.known_companies import KnownCompanies
-from worker.lag import LagWatch
-from worker.marks import Met
-from worker.mirror import Applied
-from worker.persistence import Persistence
-from worker.tally import Tally
+from worker.applying import marks, mirror, parking
+from worker.applying.breaker import Breaker
+from worker.applying.held_companies import HeldCompanies
+from worker.applying.known_companies import KnownCompanies
+from worker.applying.lag import LagWatch
+from worker.applying.marks import Met
+from worker.applying.mirror import Applied
+from worker.applying.persistence import Persistence
+from worker.applying.tally import Tally
 
 _log = structlog.stdlib.get_logger(__name__)
 

@@ -23,8 +23,8 @@ from schema.version import moment
 from store import companies, fields
 from store.companies import ACTIVE, PURGED, Company, FieldType
 from store.database import Connection
-from worker import journal, retelling
-from worker.retelling import Disturbed
+from worker.applying import journal, retelling
+from worker.applying.retelling import Disturbed
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from store import dead_letters
 from store.database import Connection
 from store.dead_letters import DeadLetter
 from store.held import HeldEvent
-from worker import journal
+from worker.applying import journal
 
 MOST_REASON = 500
 

@@ -14,7 +14,7 @@ from schema.columns import microseconds
 from schema.envelope import Envelope
 from store.database import Connection
 from store.replays import Position, Wanted
-from worker import journal
+from worker.applying import journal
 
 MOST_BYTES = 8 * 1024 * 1024
 _PREFETCH = 25

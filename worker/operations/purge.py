@@ -15,7 +15,7 @@ from schema.errors import DatabaseUnavailable
 from store import companies, purges
 from store.companies import Company
 from store.database import Connection, Pool
-from worker import provision
+from worker.applying import provision
 
 CHUNK = 5_000
 """Rows of the journal per transaction."""

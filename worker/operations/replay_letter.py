@@ -7,7 +7,7 @@ from schema.envelope import Envelope
 from schema.event import Event, read
 from store import companies, dead_letters, fields
 from store.database import Pool, describe
-from worker import journal, mirror, provision
+from worker.applying import journal, mirror, provision
 
 SOURCE = "replay"
 

@@ -17,7 +17,7 @@ from schema.errors import DatabaseUnavailable, MigrationWaits, Misconfigured
 from store import companies, locks
 from store.companies import Company
 from store.database import Connection, describe, not_now
-from worker import provision
+from worker.applying import provision
 
 _log = structlog.stdlib.get_logger(__name__)
 _MOST_RETRIES = 10

@@ -14,9 +14,9 @@ from schema.errors import HousekeepingFailed, PartitionsMissing
 from store import companies, dead_letters, locks, replays, suspects
 from store.companies import Company
 from store.database import Connection, Pool, borrowed, concerns_one_schema, describe, not_now
-from worker import journal
-from worker.normalising import normalise
-from worker.outgrown import outgrow
+from worker.applying import journal
+from worker.upkeep.normalising import normalise
+from worker.upkeep.outgrown import outgrow
 
 _log = structlog.stdlib.get_logger(__name__)
 EVERY = 60.0

@@ -8,8 +8,8 @@ from runtime.backoff import Seldom
 from runtime.measurements import APPLY_SECONDS, BATCHES, DEAD_LETTERS, EVENTS, RETOLD
 from runtime.metrics import Metrics
 from store.dead_letters import DeadLetter
-from worker.lag import LagWatch
-from worker.mirror import Applied
+from worker.applying.lag import LagWatch
+from worker.applying.mirror import Applied
 
 _log = structlog.stdlib.get_logger(__name__)
 

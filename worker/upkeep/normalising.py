@@ -8,7 +8,7 @@ from schema.record import Record, load
 from store import fields
 from store.companies import Company
 from store.database import Connection
-from worker import mirror
+from worker.applying import mirror
 
 CHUNK = 500
 

@@ -1,0 +1,1 @@
+"""What an operator orders beside live workers: replay and purge."""

@@ -1,0 +1,1 @@
+"""What a worker does beside applying, at its start and every now and then."""
