@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import companies, letters, replaying, roles, status
+from cli import roles
 from cli.command import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, Json, configure, operate
 from cli.demo import demo as run_demo
 from cli.doctor import doctor
+from cli.operating import companies, letters, replaying, status
 from cli.output import show
 from cli.sandbox_alone import run_sandbox
 from runtime import logs

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from cli import purging, replaying
 from cli.command import Json, operate, operate_long, pool
+from cli.operating import purging, replaying
 from cli.output import show
 from store import companies as store
 from store.companies import ACTIVE, PAUSED, PURGED

@@ -1,0 +1,1 @@
+"""Commands of those who run it: companies, dead letters, replay, purge, status."""
