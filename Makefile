@@ -27,8 +27,8 @@ test: $(INSTALLED) ## all tests; ARGS='-k spool -x' goes to pytest
 test-fast: $(INSTALLED) ## the tests of pure code alone: no services, a few seconds
 	$(BIN)/python -m pytest tests/unit tests/property $(ARGS)
 
-chaos: $(INSTALLED) ## every fault there is a scenario for, a quarter of an hour; writes the table of docs/chaos.md
-	$(BIN)/python -m pytest tests/chaos --every-fault --chaos-table docs/chaos.md $(ARGS)
+chaos: $(INSTALLED) ## every fault there is a scenario for, a quarter of an hour; writes the table of docs/chaos.md and README.md
+	$(BIN)/python -m pytest tests/chaos --every-fault --chaos-table docs/chaos.md --chaos-table README.md $(ARGS)
 
 broken-promises: $(INSTALLED) ## break each promise in a copy of the tree: its tests must fail; ARGS='3' takes those so named
 	PYTHONPATH=tests $(BIN)/python -m promises.breaking $(ARGS)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
+from rig.marked import replace_marked
 
 from bench.benchmark import Benchmark
 from bench.catalogue import BENCHMARKS, chosen
@@ -16,9 +17,10 @@ from bench.effort import FULL, QUICK, Effort
 from bench.figures import shown
 from bench.ground import EMBEDDED, Ground, ground
 from bench.machine import circumstances, describe
-from bench.report import Part, document, markdown, parts_of
+from bench.report import Part, document, markdown, parts_of, summary
 
 _PAGE: Final = Path(__file__).parents[1] / "docs" / "bench.md"
+_README: Final = Path(__file__).parents[1] / "README.md"
 _KNOWN: Final = [(benchmark.name, benchmark.title, benchmark.about) for benchmark in BENCHMARKS]
 
 
@@ -40,7 +42,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, help="how long memory is watched")
     parser.add_argument("--postgres", default=EMBEDDED, help="major version; Debian's where it is not the embedded one")
     parser.add_argument(
-        "--write", action="store_true", help=f"into {_PAGE.name} and its .json, beside other parts there"
+        "--write", action="store_true", help=f"into {_PAGE.name}, its .json and the README, beside other parts"
     )
     return parser.parse_args()
 
@@ -90,7 +92,9 @@ def _write(parts: list[Part], machine: dict[str, str], *, quick: bool) -> None:
     names = {part.name for part in parts}
     told["parts"] += [part for part in found["parts"] if part["name"] not in names]
     data.write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2) + b"\n")
-    _PAGE.write_text(markdown(parts_of(told, _KNOWN), machine, quick=quick), "utf-8")
+    known = parts_of(told, _KNOWN)
+    _PAGE.write_text(markdown(known, machine, quick=quick), "utf-8")
+    replace_marked(_README, "make bench", summary(known, machine))
 
 
 def _say(line: str) -> None:

@@ -18,7 +18,9 @@ _BLOCK: Final = b"\0" * 4096
 def describe(folder: Path) -> dict[str, str]:
     """The machine and the interpreter, in words; `folder` is on the disk that is measured."""
     load = "/".join(f"{value:.2f}" for value in os.getloadavg())
-    build = "with PGO" if "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "") else "without PGO"
+    # Debian's is optimised as well, and does not say so.
+    optimised = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+    build = "configured with --enable-optimizations" if optimised else f"built for {sysconfig.get_platform()}"
     return {
         "CPU": f"{os.cpu_count()} cores, {_cpu_model()}",
         "RAM": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",

@@ -37,6 +37,14 @@ def markdown(parts: Iterable[Part], machine: Mapping[str, str], *, quick: bool) 
     return "\n".join(lines)
 
 
+def summary(parts: Iterable[Part], machine: Mapping[str, str]) -> str:
+    """What was to be reached and what is, and the machine in a sentence."""
+    parts = list(parts)
+    days = ", ".join(sorted({part.when.partition(" ")[0] for part in parts}))
+    said = f"{days}; {machine['CPU']}, {machine['RAM']}, {machine['system']}, Python {machine['Python']}."
+    return "\n".join([said, "", *_targets(parts)]).rstrip()
+
+
 def _body(part: Part) -> list[str]:
     return [f"**It failed: {part.failure}**"] if part.failure else _table(part.figures)
 

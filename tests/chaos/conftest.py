@@ -9,6 +9,7 @@ from chaos.runner import Played
 from chaos.scenario import Scenario
 from chaos.scenarios import SCENARIOS
 from chaos.stage import Services
+from rig.marked import replace_marked
 from rig.postgres import PrivateServer, Server
 from rig.rabbitmq import Broker
 
@@ -62,4 +63,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(line)
     for page in config.getoption("--chaos-table"):
         services = ", ".join(f"{name} {version}" for name, version in config.stash[SERVICES].items())
-        table.write(Path(page), table.markdown(played, services))
+        replace_marked(Path(page), "make chaos", table.markdown(played, services))

@@ -1,16 +1,13 @@
-"""The summary table: on the terminal after a run, and as Markdown between two markers of a page."""
+"""The summary table: on the terminal after a run, and as Markdown."""
 
 import os
 import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 from chaos.runner import Played
 
-BEGIN: Final = "<!-- make chaos: begin -->"
-END: Final = "<!-- make chaos: end -->"
 _HEAD: Final = (
     *("scenario", "transport", "fault", "events acked", "refused", "duplicates", "applied", "dead letters"),
     *("back after", "verdict"),
@@ -52,15 +49,6 @@ def markdown(played: Sequence[Played], services: str) -> str:
         f"{datetime.now(UTC):%Y-%m-%d}, {_machine()}, {services}: {held} of {len(played)} held, {minutes:.0f} minutes."
     )
     return "\n".join([said, "", *lines])
-
-
-def write(page: Path, text: str) -> None:
-    """Replace what stands between the markers."""
-    before, begin, rest = page.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    assert begin, f"{page} has no {BEGIN}"
-    assert end, f"{page} has no {END}"
-    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
 def _machine() -> str:

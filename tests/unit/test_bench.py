@@ -4,11 +4,12 @@ from pathlib import Path
 
 import orjson
 import pytest
+from rig.marked import replace_marked
 
 from bench.catalogue import chosen
 from bench.figures import Figure, Rounds, Target, percentile, shown, slope
 from bench.profile import parse, table
-from bench.report import Part, document, markdown, parts_of
+from bench.report import Part, document, markdown, parts_of, summary
 from bench.workload import FIRST_COMPANY, Story, company_ids, event_id, read, scattered, story, write
 from schema.envelope import Envelope
 from schema.event import Event
@@ -81,6 +82,26 @@ def test_the_page_tells_targets_first_and_what_was_missed() -> None:
     assert "| bare | 100/s | once |  |  |" in page
     assert "| CPU | 2 cores |" in page
     assert "say nothing" not in page
+
+
+def test_the_summary_tells_what_was_to_be_reached_and_on_which_machine() -> None:
+    machine = {"CPU": "2 cores", "RAM": "8 GiB", "system": "Debian", "Python": "3.11"}
+    parts = [part(Figure("ratio", "ratio", (0.5,), target=Target(0.65)), Figure("rate", "/s", (100.0,)))]
+    told = summary([one._replace(when="2026-11-22 09:00 UTC, commit 1") for one in parts], machine)
+    assert told.startswith("2026-11-22; 2 cores, 8 GiB, Debian, Python 3.11.\n")
+    assert "| Receiver | ratio | 0.50 | ≥ 0.65 | **missed** |" in told
+    assert "rate" not in told
+
+
+def test_what_stands_between_the_markers_is_replaced_and_nothing_else(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("a\n<!-- x: begin -->\nold\n<!-- x: end -->\nb\n<!-- y: begin -->\nkept\n<!-- y: end -->\n")
+    replace_marked(page, "x", "new")
+    assert page.read_text() == (
+        "a\n<!-- x: begin -->\nnew\n<!-- x: end -->\nb\n<!-- y: begin -->\nkept\n<!-- y: end -->\n"
+    )
+    with pytest.raises(ValueError, match="<!-- z: begin -->"):
+        replace_marked(page, "z", "new")
 
 
 def test_a_short_run_says_that_it_says_nothing() -> None:
