@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 import pytest
+from rig.waiting import until
 
 from runtime.measurements import HOUSEKEEPING_FAILURES, PARTITIONS_AHEAD
 from runtime.metrics import Metrics
@@ -84,3 +85,20 @@ async def test_partitions_that_are_missing_are_told_also_by_who_is_not_at_turn(p
 
     await house.once()
     assert codes(house) == []
+
+
+async def test_who_misses_partitions_that_another_is_making_soon_looks_again(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "_SOON", 0.05)
+    first, second = (Housekeeping(pool, Metrics(), journal_days=14) for _ in range(2))
+    await first.once()
+    async with pool.acquire() as connection:
+        await connection.execute(f"DROP TABLE pipemirror.events_{datetime.now(UTC):%Y%m%d}")
+        await connection.fetchval("SELECT pg_advisory_lock(7102004)")
+        keeping = asyncio.create_task(second.run())
+        await until(lambda: codes(second) == ["partitions_missing"], what="told")
+        await connection.fetchval("SELECT pg_advisory_unlock(7102004)")
+    await until(lambda: codes(second) == [], what="looked again")
+    keeping.cancel()
+    await asyncio.wait((keeping,))

@@ -23,6 +23,8 @@ EVERY = 60.0
 OUTGROWN_EVERY = 3600.0
 """Seconds; it reads whole tables. A worker's first round does it too, so the last one that is upgraded mends all."""
 _NEEDED = 2
+_SOON = 2.0
+"""Where several workers start at once, one of them makes the partitions that the others miss."""
 
 
 class Housekeeping:
@@ -37,11 +39,15 @@ class Housekeeping:
         self._outgrown_due = 0.0
 
     def conditions(self) -> Iterator[Condition]:
-        if self._ahead is not None and self._ahead < _NEEDED:
+        if self._lacks_partitions:
             reason = f"the journal has partitions for {self._ahead} days from today on, it should have 8"
             yield Condition(PartitionsMissing.code, reason, blocking=False)
         if self._failure:
             yield Condition(HousekeepingFailed.code, self._failure, blocking=False)
+
+    @property
+    def _lacks_partitions(self) -> bool:
+        return self._ahead is not None and self._ahead < _NEEDED
 
     async def run(self, every: float = EVERY) -> None:
         """Once at the start and then every `every` seconds, until cancelled. A failure is logged and tried again."""
@@ -51,7 +57,7 @@ class Housekeeping:
                 self._failure = ""
             except Exception as error:  # noqa: BLE001 - the next round must come: nobody would notice that this was the last
                 self._failed(error)
-            await asyncio.sleep(every)
+            await asyncio.sleep(min(every, _SOON) if self._lacks_partitions and not self._failure else every)
 
     async def once(self) -> None:
         now = datetime.now(UTC)
