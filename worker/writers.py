@@ -44,7 +44,7 @@ class Writers:
         return await groups.read(self.alone.read, group)
 
     async def apply(self, waiting: list[Group]) -> None:
-        """Return once all are committed. Raise what the first applier raises; what it was not begun with is left."""
+        """Return once all are committed. Raise what the first applier raises, the others being stopped."""
         queues = [_Waiting(maxsize=1) for _ in self.appliers]
         met: list[Readable] = []
         tasks = [asyncio.create_task(self._deal(waiting, queues, met))]

@@ -8,7 +8,8 @@ from rig.events import COMPANY, START, deal, event, v2_body
 
 from runtime.metrics import Metrics
 from schema.event import Event
-from store.companies import Company
+from store import companies
+from store.companies import ACTIVE, PAUSED, Company
 from store.database import Pool
 from worker.applying import mirror
 from worker.applying.provision import provision
@@ -80,3 +81,13 @@ async def test_a_newer_event_still_wins_afterwards_and_an_older_one_does_not(poo
     await apply(pool, company, deal(15 * SECOND, expected_close_date="2027-01-01"))
     (found,) = await query(pool, "SELECT expected_close_date FROM pipedrive_raw.deals")
     assert found["expected_close_date"] == date(2027, 1, 1)
+
+
+async def test_a_company_that_is_paused_meanwhile_is_left_alone(pool: Pool, company: Company) -> None:
+    await apply(pool, company, deal(0, 1, expected_close_date="2026-06-17"))
+    await as_before(pool, "deals", "expected_close_date")
+    async with pool.acquire() as connection:
+        await companies.change_state(connection, COMPANY, PAUSED)
+        assert await outgrown.outgrow(connection, company) == 0
+        await companies.change_state(connection, COMPANY, ACTIVE)
+        assert await outgrown.outgrow(connection, company) == 1

@@ -8,8 +8,8 @@ import pytest
 from rig.events import COMPANY, START, envelope, v2_body
 
 from schema.event import Event, read
-from store import fields
-from store.companies import Company
+from store import companies, fields
+from store.companies import ACTIVE, PAUSED, Company
 from store.database import Pool
 from worker.applying import mirror
 from worker.applying.provision import provision
@@ -108,6 +108,18 @@ async def test_an_event_about_another_record_teaches_the_types_and_normalising_m
     assert after["_untyped"] == [TEXT], "nobody has taught this one yet"
     moved = {"custom_fields", "_untyped", "_revision", "_synced_at"}
     assert {name for name in after if after[name] != before[name]} == moved
+
+
+async def test_a_company_that_is_paused_meanwhile_is_left_alone(pool: Pool, company: Company) -> None:
+    await apply(pool, company, v1(1, 0, RECEIVED))
+    await teach(pool, company)
+    async with pool.acquire() as connection:
+        await companies.change_state(connection, COMPANY, PAUSED)
+    assert await normalise(pool, company) == 0
+    assert (await row_of(pool, company))["custom_fields"] == RECEIVED
+    async with pool.acquire() as connection:
+        await companies.change_state(connection, COMPANY, ACTIVE)
+    assert await normalise(pool, company) == 1
 
 
 async def test_normalising_again_finds_nothing_and_is_no_change_of_the_value(pool: Pool, company: Company) -> None:

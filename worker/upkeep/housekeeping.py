@@ -12,7 +12,7 @@ from runtime.measurements import HOUSEKEEPING_FAILURES, PARTITIONS_AHEAD
 from runtime.metrics import Metrics
 from schema.errors import HousekeepingFailed, PartitionsMissing
 from store import companies, dead_letters, locks, replays, suspects
-from store.companies import Company
+from store.companies import Company, OutdatedCompanyError
 from store.database import Connection, Pool, borrowed, concerns_one_schema, describe, not_now
 from worker.applying import journal
 from worker.upkeep.normalising import normalise
@@ -103,6 +103,8 @@ async def _mend_rows(connection: Connection, company: Company, *, also_outgrown:
         await normalise(connection, company)
         if also_outgrown and (mended := await outgrow(connection, company)):
             _log.info("outgrown", company_id=company.id, rows=mended)
+    except OutdatedCompanyError:
+        pass  # it was purged meanwhile
     except Exception as error:
         if not_now(error) is not None and not concerns_one_schema(error):
             raise

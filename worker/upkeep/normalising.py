@@ -5,8 +5,8 @@ from schema.change import RecordId
 from schema.custom_fields import canonical
 from schema.entities import ENTITIES, Entity
 from schema.record import Record, load
-from store import fields
-from store.companies import Company
+from store import companies, fields
+from store.companies import ACTIVE, Company
 from store.database import Connection
 from worker.applying import mirror
 
@@ -14,13 +14,15 @@ CHUNK = 500
 
 
 async def normalise(connection: Connection, company: Company) -> int:
-    """How many rows were mended. In short transactions, so that live events do not wait."""
+    """How many rows were mended, unless it is paused meanwhile. In short transactions: live events do not wait."""
     known = await fields.types(connection, company.id)
     mended = 0
     for entity in ENTITIES:
         types = known.get(entity.custom_fields or "")
         while types:
             async with connection.transaction():
+                if await companies.hold(connection, company) != ACTIVE:
+                    return mended
                 chunk = await _normalise_chunk(connection, company, entity, types)
             mended += chunk
             if chunk < CHUNK:

@@ -9,7 +9,8 @@ from typing import Any
 from schema import dml
 from schema.entities import ENTITIES, Entity
 from schema.record import load
-from store.companies import Company
+from store import companies
+from store.companies import ACTIVE, Company
 from store.database import Connection
 from worker.applying import mirror
 
@@ -17,12 +18,17 @@ CHUNK = 500
 
 
 async def outgrow(connection: Connection, company: Company) -> int:
-    """How many rows were mended. It reads whole tables, in short transactions: live events do not wait for it."""
+    """How many rows were mended, unless it is paused meanwhile.
+
+    It reads whole tables, in short transactions: live events do not wait for it.
+    """
     mended = 0
     for entity in ENTITIES:
         last: Any = None
         while True:
             async with connection.transaction():
+                if await companies.hold(connection, company) != ACTIVE:
+                    return mended
                 ids = await _outgrow_chunk(connection, company, entity, last)
             mended += len(ids)
             if len(ids) < CHUNK:
