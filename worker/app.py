@@ -86,8 +86,15 @@ class _Pools(NamedTuple):
 
 
 async def _connect(dsn: str) -> _Pools:
-    writers = [await create_pool(dsn, size=1, application="pipemirror worker", lasting=True) for _ in range(WRITERS)]
-    return _Pools(writers, await create_pool(dsn, size=_COMMON, application="pipemirror worker"))
+    made: list[Pool] = []
+    try:
+        for _ in range(WRITERS):
+            made += [await create_pool(dsn, size=1, application="pipemirror worker", lasting=True)]
+        return _Pools(made, await create_pool(dsn, size=_COMMON, application="pipemirror worker"))
+    except BaseException:
+        for pool in made:
+            pool.terminate()
+        raise
 
 
 class _Parts(NamedTuple):

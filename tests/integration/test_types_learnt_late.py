@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from rig.events import COMPANY, START, envelope, v2_body
 
-from schema.event import Event, read
-from store import companies, fields
+from schema.errors import BadValue
+from schema.event import Event, Refusal, read
+from store import companies, dead_letters, fields
 from store.companies import ACTIVE, PAUSED, Company
 from store.database import Pool
-from worker.applying import mirror
+from worker.applying import mirror, parking
 from worker.applying.provision import provision
+from worker.operations.replay_letter import replay_letter
 from worker.upkeep import normalising
 
 ENUM, SET, MONEY, TEXT = "e" * 40, "5" * 40, "c" * 40, "d" * 40
@@ -232,3 +234,18 @@ async def test_a_value_that_means_not_set_becomes_null(pool: Pool, company: Comp
     await normalise(pool, company)
     row = await row_of(pool, company)
     assert (row["custom_fields"], row["_untyped"]) == ({TEXT: None, ENUM: None}, None)
+
+
+async def test_a_replayed_letter_tells_what_is_around_it_by_the_types_that_are_known(
+    pool: Pool, company: Company
+) -> None:
+    await teach(pool, company)
+    await apply(pool, company, v1(1, 0, {"title": "a", ENUM: "41"}))
+    typed = {"title": "c", "custom_fields": {ENUM: {"type": "enum", "id": 41}}}
+    await apply(pool, company, v2_body("deal", 1, START + 2 * SECOND, typed))
+    late = Refusal(envelope(v1(1, SECOND, {"title": "b", ENUM: "41"})), BadValue("it was one"), {})
+    async with pool.acquire() as connection:
+        await dead_letters.park(connection, [parking.of_refusal(late)])
+        [letter] = await dead_letters.open_letters(connection)
+    assert await replay_letter(pool, letter["id"], numbered_slugs=False) is None
+    assert await history_of(pool, company) == [("title", "a", "b"), ("title", "b", "c")]

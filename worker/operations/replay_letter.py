@@ -30,6 +30,7 @@ async def replay_letter(pool: Pool, letter_id: int, *, numbered_slugs: bool) -> 
             return f"there is still no table for entity `{event.entity}`"
         if company is None:
             company = await provision.provision(connection, envelope.company_id, numbered_slugs=numbered_slugs)
+        company.types = types  # by which what is around the event is read, too
         try:
             async with connection.transaction():
                 if not await mirror.apply_again(connection, company, from_replay(event)):
