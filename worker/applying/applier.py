@@ -186,8 +186,8 @@ class Applier:
         changes = [change for event in _events(readable) for change in event.changes]
         if not any(change.untyped for change in changes):
             return readable
-        company.types = await self.persist(
-            lambda connection: mirror.learn(connection, company, changes), company_id=company.id
+        company.know(
+            await self.persist(lambda connection: mirror.learn(connection, company, changes), company_id=company.id)
         )
         if all(change.untyped.isdisjoint(company.types_of(change.entity.custom_fields or "")) for change in changes):
             return readable

@@ -45,7 +45,7 @@ class KnownCompanies:
         if company is None:
             return Company(company_id, "", companies.ACTIVE)
         if company.state != companies.PURGED:  # such a one may be connected again at any time
-            self._known[company_id] = company
+            return self._known.setdefault(company_id, company)  # another task may have been as quick
         return company
 
     async def make(self, company_id: int, persist: Persist) -> Company:
