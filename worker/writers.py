@@ -20,7 +20,7 @@ WRITERS: Final = 4
 _FEW: Final = WRITERS
 """Of so many companies in a batch, or fewer, each is divided among the writers; of more, each has one writer."""
 
-_Waiting = asyncio.Queue[Sequence[Readable] | None]
+_Queue = asyncio.Queue[Sequence[Readable] | None]
 """What one writer is to do next: one part at most, so that little is held as objects."""
 
 
@@ -45,7 +45,7 @@ class Writers:
 
     async def apply(self, waiting: list[Group]) -> None:
         """Return once all are committed. Raise what the first applier raises, the others being stopped."""
-        queues = [_Waiting(maxsize=1) for _ in self.appliers]
+        queues = [_Queue(maxsize=1) for _ in self.appliers]
         met: list[Readable] = []
         tasks = [asyncio.create_task(self._deal(waiting, queues, met))]
         tasks += [asyncio.create_task(_write(*each)) for each in zip(self.appliers, queues, strict=True)]
@@ -57,7 +57,7 @@ class Writers:
             # A mark says that what was queued before it is done with, whoever did it.
             await self.alone.apply_read(met)
 
-    async def _deal(self, waiting: list[Group], queues: Sequence[_Waiting], met: list[Readable]) -> None:
+    async def _deal(self, waiting: list[Group], queues: Sequence[_Queue], met: list[Readable]) -> None:
         few = len({group.company_id for group in waiting}) <= _FEW
         while waiting:
             group = waiting.pop(0)  # and let go of when it is written
@@ -89,7 +89,7 @@ class _Division:
         return ((number, part) for number, part in enumerate(parts) if part)
 
 
-async def _write(applier: Applier, queue: _Waiting) -> None:
+async def _write(applier: Applier, queue: _Queue) -> None:
     while (part := await queue.get()) is not None:
         await applier.apply_read(part)
 

@@ -49,3 +49,17 @@ async def test_after_the_first_that_timed_out_nobody_waits_any_more(far_pool: Po
             await ask(far_pool)
     async with asyncio.timeout(TIMEOUT / 2):
         assert [await ask(far_pool) for _ in range(8)] == [1] * 8
+
+
+async def test_a_lasting_connection_is_kept_and_its_open_transaction_is_not(migrated: str) -> None:
+    pool = await create_pool(migrated, size=1, application="tests", lasting=True)
+    try:
+        pids = set()
+        for _ in range(2):
+            async with pool.acquire() as connection:
+                assert not connection.is_in_transaction()
+                pids.add(await connection.fetchval("SELECT pg_backend_pid()"))
+                await connection.execute("BEGIN")
+        assert len(pids) == 1
+    finally:
+        pool.terminate()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from runtime.metrics import Metrics
+from schema.errors import DatabaseUnavailable
 from worker import app
 
 
@@ -100,3 +101,18 @@ async def test_the_pool_is_closed_once_nothing_uses_it(monkeypatch: pytest.Monke
     await stopped(pool, consumer, helper, monkeypatch)
     assert set(pool.did) == {"close"}
     assert not consumer.running
+
+
+async def test_a_worker_that_gets_too_few_connections_gives_back_those_it_got(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Pool] = []
+
+    async def scarce(*_: Any, **__: Any) -> Pool:
+        if len(made) == 2:
+            raise DatabaseUnavailable("too many clients already")
+        made.append(Pool())
+        return made[-1]
+
+    monkeypatch.setattr(app, "create_pool", scarce)
+    with pytest.raises(DatabaseUnavailable):
+        await app._connect("")
+    assert [pool.did for pool in made] == [["terminate"], ["terminate"]]

@@ -62,8 +62,9 @@ async def _retell_entity(
     outdated: list[tuple[int, int]] = []
     for record in records:
         key = str(record.id)
-        told += _tell_anew(record, journaled[key], rows.get(key, ()), before.get(key, ()))
         since = _since(record, journaled[key])
+        anew = _tell_anew(record, journaled[key], rows.get(key, ()), before.get(key, ()))
+        told += [change for change in anew if newer(change.version, since)]
         outdated += [row["ctid"] for row in rows.get(key, ()) if newer(row["version"], since)]
     await connection.execute(dml.delete_history(company.slug), outdated)
     return told
@@ -84,8 +85,7 @@ def _tell_anew(record: Disturbed, changes: Sequence[Change], rows: _Rows, before
     versions = {change.version for change in changes}
     remembered = _remembered(record, [row for row in rows if row["version"] not in versions])
     base = {row["field"]: typed(record.entity, row["field"], row["new_value"]) for row in before}
-    since = _since(record, changes)
-    return [change for change in tell([*changes, *remembered], base) if newer(change.version, since)]
+    return tell([*changes, *remembered], base)
 
 
 def _by_record(rows: Iterable[Any]) -> dict[str, list[Mapping[str, Any]]]:

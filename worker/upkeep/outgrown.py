@@ -20,7 +20,8 @@ CHUNK = 500
 async def outgrow(connection: Connection, company: Company) -> int:
     """How many rows were mended, unless it is paused meanwhile.
 
-    It reads whole tables, in short transactions: live events do not wait for it.
+    It reads whole tables, and locks only rows that it mends, at most a portion of them at once. Who wants to change the
+    company's state waits for the reading of one portion, which is that of a whole table where nothing is to be mended.
     """
     mended = 0
     for entity in ENTITIES:

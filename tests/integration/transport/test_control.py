@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import aio_pika
@@ -82,10 +83,10 @@ async def test_a_server_that_speaks_something_else_is_given_up(opened: AsyncExit
     await until(lambda: not asyncio.all_tasks() - before)
 
 
-async def test_a_frozen_broker_is_given_up_in_time(broker: Broker, amqp: Amqp) -> None:
+def freezing(broker: Broker) -> tuple[Callable[[aio_pika.Connection], Awaitable[None]], asyncio.Event]:
+    """What freezes the broker while it is spoken to, and the event that it did."""
     if not broker.controlled:
         pytest.skip("freezes a broker, which somebody else's must not be")
-    before = asyncio.all_tasks()
     talking = asyncio.Event()
 
     async def freeze(connection: aio_pika.Connection) -> None:
@@ -93,6 +94,12 @@ async def test_a_frozen_broker_is_given_up_in_time(broker: Broker, amqp: Amqp) -
         talking.set()
         await open_for_ever(connection)
 
+    return freeze, talking
+
+
+async def test_a_frozen_broker_is_given_up_in_time(broker: Broker, amqp: Amqp) -> None:
+    before = asyncio.all_tasks()
+    freeze, talking = freezing(broker)
     began = time.monotonic()
     try:
         with pytest.raises(QueueUnavailable, match="did not answer in time"):
@@ -154,16 +161,8 @@ async def test_who_stops_waiting_at_whatever_moment_leaves_no_task(amqp: Amqp) -
 async def test_who_stops_waiting_for_a_frozen_broker_leaves_no_task(
     broker: Broker, amqp: Amqp, cancellations: int
 ) -> None:
-    if not broker.controlled:
-        pytest.skip("freezes a broker, which somebody else's must not be")
     before = asyncio.all_tasks()
-    talking = asyncio.Event()
-
-    async def freeze(connection: aio_pika.Connection) -> None:
-        broker.freeze()
-        talking.set()
-        await open_for_ever(connection)
-
+    freeze, talking = freezing(broker)
     asking = asyncio.create_task(control.ask(URL(amqp.url), freeze, timeout=60))
     try:
         await talking.wait()
