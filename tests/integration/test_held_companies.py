@@ -169,7 +169,7 @@ async def test_a_stop_gives_back_what_was_just_tried(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(Applier, "apply_company", never)
-    trying = asyncio.create_task(worker.upkeep.readmission.run())
+    trying = asyncio.create_task(worker.readmission.run())
     await asyncio.wait_for(begun.wait(), 10)
     trying.cancel()
     await asyncio.wait((trying,), timeout=10)
@@ -191,7 +191,7 @@ async def test_a_breaker_that_opens_over_held_events_ends_trying(
 
     monkeypatch.setattr(mirror, "write", broken)
     with pytest.raises(BreakerOpen):
-        await asyncio.wait_for(worker.upkeep.readmission.run(every=0.01), 20)
+        await asyncio.wait_for(worker.readmission.run(every=0.01), 20)
     assert await waiting(pool) == 20
 
 
