@@ -39,7 +39,7 @@ bench: $(INSTALLED) ## measure, side by side with bare ways; ARGS='receiver drai
 profile: $(INSTALLED) ## where the time of receiver and worker goes; as root, or where ptrace is allowed; ARGS='worker'
 	$(BIN)/python -m bench.profile $(ARGS)
 
-check: $(INSTALLED) ## lint, formatting, types, the walls between the rooms, generated pages
+check: $(INSTALLED) ## lint, formatting, types of code and tests, the walls between the rooms, generated pages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -28,7 +28,9 @@ def pytest_configure() -> None:
         if name.upper() in ours or name.startswith(("PG", "PIPEDRIVE_", "MARKETPLACE_")):
             del os.environ[name]
     # Nor a `.env` in the checkout: a test that means one gives its path.
-    settings.load.__kwdefaults__["env_file"] = None
+    defaults = settings.load.__kwdefaults__
+    assert defaults is not None
+    defaults["env_file"] = None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

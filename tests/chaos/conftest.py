@@ -37,9 +37,12 @@ def played(scenario: Scenario, request: pytest.FixtureRequest) -> Iterator[Playe
     yield found
     if request.config.getoption("--every-fault"):
         plugins = request.config.pluginmanager
-        with plugins.get_plugin("capturemanager").global_and_fixture_disabled():
+        capture, terminal = plugins.get_plugin("capturemanager"), plugins.get_plugin("terminalreporter")
+        assert capture is not None
+        assert terminal is not None
+        with capture.global_and_fixture_disabled():
             line = f"{scenario.id}, {scenario.fault}: {found.failure or 'held'} ({found.seconds:.0f} s)"
-            plugins.get_plugin("terminalreporter").write_line(f"\n{line}", flush=True)
+            terminal.write_line(f"\n{line}", flush=True)
 
 
 @pytest.fixture

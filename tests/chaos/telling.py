@@ -150,9 +150,11 @@ class Teller:
                 yield delivery
 
     def _edit(self) -> Event:
-        while (event := self._company.edit("deal", self._company.draw.ref("deal"))) is None:
-            pass
-        return event
+        while True:
+            deal = self._company.draw.ref("deal")
+            assert deal is not None, "what was announced has deals"
+            if (event := self._company.edit("deal", deal)) is not None:
+                return event
 
     def _body(self, event: Event) -> dict[str, object]:
         return v2_body(self._company.account, event, 1)

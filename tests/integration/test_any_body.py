@@ -69,7 +69,7 @@ def events(draw: st.DrawFn) -> bytes:
     now, before = draw(records(entity)), draw(st.none() | records(entity) | anything)
     if draw(st.booleans()):
         named = {"object": draw(mostly(entity.name)), "id": draw(mostly(1)), "v": draw(mostly(1))}
-        body = {"current": now, "previous": before, "meta": meta | named}
+        body: dict[str, Any] = {"current": now, "previous": before, "meta": meta | named}
     else:
         ids = {"entity_id": draw(mostly("1")), "id": draw(st.uuids().map(str) | anything)}
         merge = draw(st.dictionaries(st.sampled_from(["merged_to_id", "merged_from_id"]), scalars))

@@ -1,5 +1,7 @@
 """The servers of the tests keep what other tests rely on."""
 
+from typing import Literal
+
 import asyncpg
 import psycopg
 import pytest
@@ -28,7 +30,9 @@ def test_the_server_is_of_the_version_asked_for(private_server: PrivateServer, d
 
 
 @pytest.mark.parametrize("how", ["kill9", "immediate", "fast"])
-def test_what_was_committed_is_there_after_a_crash(private_server: PrivateServer, database: str, how: str) -> None:
+def test_what_was_committed_is_there_after_a_crash(
+    private_server: PrivateServer, database: str, how: Literal["kill9", "immediate", "fast"]
+) -> None:
     with psycopg.connect(database) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 1 AS id")
     before = private_server.pid

@@ -6,8 +6,8 @@ import gzip
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -71,7 +71,9 @@ class Running:
         self.client = client
         self.base = f"http://{HOST}:{receiver.port}"
 
-    def post(self, body: Any = b"{}", *, path: str = f"/webhooks/{COMPANY}", **kwargs: Any) -> Any:
+    def post(
+        self, body: Any = b"{}", *, path: str = f"/webhooks/{COMPANY}", **kwargs: Any
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         kwargs.setdefault("headers", {"Authorization": header(SECRETS[0], COMPANY)})
         return self.client.post(self.base + path, data=body, allow_redirects=False, **kwargs)
 
@@ -103,7 +105,7 @@ async def running() -> AsyncIterator[Running]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_logged_by_the_server(caplog: pytest.LogCaptureFixture) -> AsyncIterator[None] | Any:
+def nothing_logged_by_the_server(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """No test may end in a traceback of the HTTP server."""
     with caplog.at_level(logging.WARNING):
         yield
@@ -377,11 +379,11 @@ async def test_a_sender_that_never_finishes_is_let_go() -> None:
 
 @asynccontextmanager
 async def begun_without_room(
-    monkeypatch: pytest.MonkeyPatch, **within: float
+    monkeypatch: pytest.MonkeyPatch, *, body_within: float = PATIENCE, room_within: float = PATIENCE
 ) -> AsyncIterator[tuple[asyncio.StreamReader, AsyncExitStack]]:
     """What answers a complete body that had to wait for room, and all the room there is, to be left."""
     monkeypatch.setattr(webhook_module, "_READ_AT_ONCE", LIMIT)
-    _metrics, receiver = await start(Gate(), **within)
+    _metrics, receiver = await start(Gate(), body_within=body_within, room_within=room_within)
     async with AsyncExitStack() as room:
         await room.enter_async_context(receiver.door._webhook._reading.room(LIMIT))
         reader, writer = await asyncio.open_connection(HOST, receiver.port)

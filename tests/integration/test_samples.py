@@ -59,11 +59,11 @@ async def empty(shared: tuple[Pool, Company]) -> AsyncIterator[Mirror]:
         await transaction.rollback()
 
 
-def each(found: Sequence[Sample]) -> Any:
+def each(found: Sequence[Sample]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("sample", found, ids=lambda one: f"{one.version}-{one.name}")
 
 
-def each_life(found: Sequence[tuple[Sample, ...]]) -> Any:
+def each_life(found: Sequence[tuple[Sample, ...]]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("life", found, ids=lambda life: f"{life[0].version}-{life[0].entity}")
 
 
@@ -94,7 +94,7 @@ async def row_of(mirrored: Mirror, record: dict[str, Any]) -> dict[str, Any]:
 
 def expected_row(record: dict[str, Any], present: set[str]) -> dict[str, Any]:
     """Every column: what the sample carries as it must be, all others null."""
-    row = dict.fromkeys(present) | record["row"] | {"id": record["id"], "_source": "webhook"}
+    row: dict[str, Any] = dict.fromkeys(present) | record["row"] | {"id": record["id"], "_source": "webhook"}
     if "custom_fields" in record:
         row["custom_fields"] = record["custom_fields"]
     named = {"_extra": "extra", "_untyped": "untyped", "_deleted_at": "deleted_at", "_merged_into": "merged_into"}

@@ -49,7 +49,7 @@ def histories(draw: st.DrawFn, *, partial: bool = True) -> list[Told]:
     for gap in gaps:
         at += gap
         rank = draw(st.sampled_from([versions.CREATE, versions.CHANGE, versions.CHANGE, versions.DELETE]))
-        names = (*EVENT_CELLS, *V1_CELLS) if draw(st.booleans()) else EVENT_CELLS
+        names: tuple[str, ...] = (*EVENT_CELLS, *V1_CELLS) if draw(st.booleans()) else EVENT_CELLS
         if partial and draw(st.integers(0, 3)) == 0:
             names = tuple(draw(st.sets(st.sampled_from(names))))
         told.append(Told(at, rank, {name: draw(values) for name in names}))
@@ -103,17 +103,17 @@ def folded(changes: list[Change]) -> Record:
     return record
 
 
-def shuffled(draw: Any, changes: list[Change]) -> list[Change]:
+def shuffled(data: st.DataObject, changes: list[Change]) -> list[Change]:
     """Any order, some of them several times."""
-    again = draw(st.lists(st.sampled_from(changes), max_size=4))
-    return draw(st.permutations([*changes, *again]))
+    again = data.draw(st.lists(st.sampled_from(changes), max_size=4))
+    return data.draw(st.permutations([*changes, *again]))
 
 
 @given(st.data())
 def test_any_order_and_repetition_of_events_ends_in_the_newest_state_of_every_cell(data: st.DataObject) -> None:
     changes = changes_of(data.draw(histories()))
 
-    record = folded(shuffled(data.draw, changes))
+    record = folded(shuffled(data, changes))
 
     assert record.cells == truth(changes)
 
@@ -123,7 +123,7 @@ def test_reads_begun_at_any_moment_change_nothing_that_events_tell(data: st.Data
     changes = changes_of(data.draw(histories()))
     some_reads = data.draw(reads(changes))
 
-    record = folded(shuffled(data.draw, [*changes, *some_reads]))
+    record = folded(shuffled(data, [*changes, *some_reads]))
 
     expected = truth(changes)
     assert {name: record.cells[name] for name in expected} == expected
@@ -164,7 +164,7 @@ def test_overwriting_is_what_folding_cell_by_cell_does_where_everything_wins(dat
     newest = replace(
         newest, previous=lambda: told_before, untyped=frozenset(data.draw(st.sets(st.sampled_from(HASHES))))
     )
-    known = shuffled(data.draw, before) if before else []
+    known = shuffled(data, before) if before else []
     one, other = folded(known), folded(known)
     one.untyped, other.untyped = set(HASHES), set(HASHES)
 
@@ -175,7 +175,7 @@ def test_overwriting_is_what_folding_cell_by_cell_does_where_everything_wins(dat
 @given(st.data())
 def test_a_row_holds_all_of_a_record(data: st.DataObject) -> None:
     changes = changes_of(data.draw(histories()))
-    record = folded(shuffled(data.draw, [*changes, *data.draw(reads(changes))]))
+    record = folded(shuffled(data, [*changes, *data.draw(reads(changes))]))
 
     loaded = load(DEAL, row(DEAL, record))
 
@@ -186,7 +186,7 @@ def test_a_row_holds_all_of_a_record(data: st.DataObject) -> None:
 
 @given(st.data())
 def test_folding_in_portions_through_rows_is_the_same(data: st.DataObject) -> None:
-    changes = shuffled(data.draw, changes_of(data.draw(histories())))
+    changes = shuffled(data, changes_of(data.draw(histories())))
     record = Record()
     for change in changes:
         fold(record, change)
@@ -212,7 +212,7 @@ def test_history_is_the_same_whatever_the_order_and_whoever_reads(data: st.DataO
     changes = changes_of(data.draw(histories(partial=False)))
     expected = retell(changes, {})
 
-    told = retell(shuffled(data.draw, [*changes, *data.draw(reads(changes))]), {})
+    told = retell(shuffled(data, [*changes, *data.draw(reads(changes))]), {})
 
     of_events = [change for change in told if change.field not in (*REST_CELLS, *V1_CELLS)]
     assert of_events == [change for change in expected if change.field not in V1_CELLS]

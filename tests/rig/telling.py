@@ -21,9 +21,10 @@ def life(events: int, *, seed: int = 3, company_id: int = COMPANY, v1: float = 0
     told = made.announce()
     while len(told) < events:
         told += step(made)
-    chosen = ["v1" if rng.random() < v1 else "v2" for _ in told]
+    chosen: list[Version] = ["v1" if rng.random() < v1 else "v2" for _ in told]
     found = [Envelope(company_id, next(at), told_as) for told_as in _bodies(made, told, chosen)]
-    return found, made.snapshot(("v1", "v2") if v1 else ("v2",))
+    heard: tuple[Version, ...] = ("v1", "v2") if v1 else ("v2",)
+    return found, made.snapshot(heard)
 
 
 def _bodies(made: Company, told: list[Event], chosen: list[Version]) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ ADDRESS = "https://mirror.example.com"
 
 
 async def verdicts(installation: Installation, *arguments: str, code: int = DONE, **settings: str) -> dict[str, str]:
-    ran = await installation.run("doctor", "--json", *arguments, PUBLIC_URL=ADDRESS, **settings)
+    ran = await installation.run("doctor", "--json", *arguments, within=60, PUBLIC_URL=ADDRESS, **settings)
     assert ran.code == code, ran.out + ran.err
     found: list[dict[str, Any]] = ran.json
     assert all(finding.keys() == {"name", "verdict", "found", "advice"} for finding in found)

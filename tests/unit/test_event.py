@@ -84,7 +84,7 @@ def test_a_v2_event_teaches_types_and_leaves_nothing_untyped() -> None:
 def test_a_v1_value_needs_its_type_from_elsewhere() -> None:
     body = v1("deal", current={"id": 8, HASH: "17", OTHER: None})
     unknown, known = change(body), change(body, TYPES)
-    assert (unknown.cells[HASH], unknown.untyped, unknown.types) == ("17", {HASH}, {})
+    assert (unknown.cells[HASH], unknown.untyped, unknown.types) == ("17", frozenset({HASH}), {})
     assert (known.cells[HASH], known.untyped, known.types) == (17, frozenset(), {})
     assert unknown.cells[OTHER] is None
 

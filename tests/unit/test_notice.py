@@ -207,10 +207,10 @@ def test_an_escaped_backslash_before_u0000_is_no_nul_character() -> None:
     assert storable(b'{"a": "\\\\u0000"}') == {"a": "\\u0000"}
 
 
-def test_a_body_without_meta_is_no_event() -> None:
-    for meta in (None, [], "deal"):
-        with pytest.raises(NotAnEvent, match="meta"):
-            read({"data": {}, "meta": meta})
+@pytest.mark.parametrize("meta", [None, [], "deal"])
+def test_a_body_without_meta_is_no_event(meta: object) -> None:
+    with pytest.raises(NotAnEvent, match="meta"):
+        read({"data": {}, "meta": meta})
 
 
 def test_a_compressed_body_is_read() -> None:

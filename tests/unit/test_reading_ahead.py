@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from typing import cast
 
 import pytest
 from rig.waiting import until
 
-from runtime.transport import Message
+from runtime.transport import Message, Subscription
 from schema.envelope import Envelope, pack
 from worker import groups
+from worker.applying.applier import Applier
 from worker.batch import Limits
 from worker.consumer import Consumer
 from worker.groups import MOST_TOGETHER
@@ -35,8 +37,8 @@ class Queue:
         self.acked += [message.tag for message in messages]
 
 
-class Applier:
-    """`batches` are those begun; each is written once `write` is set, or fails with what `failure` holds."""
+class Scripted:
+    """An applier. `batches` are those begun; each ends once `write` is set, or fails with what `failure` holds."""
 
     def __init__(self) -> None:
         self.read_so_far: list[bytes] = []
@@ -57,9 +59,11 @@ class Applier:
 
 
 @asynccontextmanager
-async def consuming(queue: Queue, applier: Applier, limits: Limits) -> AsyncIterator["asyncio.Task[None]"]:
+async def consuming(queue: Queue, applier: Scripted, limits: Limits) -> AsyncIterator["asyncio.Task[None]"]:
     stop = asyncio.Event()
-    running = asyncio.create_task(Consumer(queue, Writers([applier]), limits=limits).run(stop))  # type: ignore[arg-type, list-item]
+    # As much of both as is used.
+    subscription, writers = cast("Subscription", queue), Writers([cast("Applier", applier)])
+    running = asyncio.create_task(Consumer(subscription, writers, limits=limits).run(stop))
     try:
         yield running
     finally:
@@ -69,7 +73,7 @@ async def consuming(queue: Queue, applier: Applier, limits: Limits) -> AsyncIter
 
 
 async def test_while_a_batch_is_written_the_next_one_grows() -> None:
-    queue, applier = Queue(), Applier()
+    queue, applier = Queue(), Scripted()
     async with consuming(queue, applier, Limits()):
         queue.put(b"1")
         await until(lambda: applier.batches == [[b"1"]], what="the first batch begun")
@@ -84,7 +88,7 @@ async def test_while_a_batch_is_written_the_next_one_grows() -> None:
 
 
 async def test_no_more_is_read_ahead_than_fills_one_batch() -> None:
-    queue, applier = Queue(), Applier()
+    queue, applier = Queue(), Scripted()
     async with consuming(queue, applier, Limits(events=2)):
         queue.put(b"1", b"2", b"3", b"4", b"5")
         await until(lambda: len(applier.read_so_far) == 4, what="a second batch read")
@@ -100,7 +104,7 @@ async def queue_is_left_alone(queue: Queue) -> None:
 
 
 async def test_a_batch_that_fails_ends_the_loop_also_when_nothing_more_comes() -> None:
-    queue, applier = Queue(), Applier()
+    queue, applier = Queue(), Scripted()
     applier.failure = RuntimeError("given up")
     async with consuming(queue, applier, Limits()) as running:
         queue.put(b"1")
@@ -112,7 +116,7 @@ async def test_a_batch_that_fails_ends_the_loop_also_when_nothing_more_comes() -
 
 
 async def test_stop_finishes_what_was_read_ahead() -> None:
-    queue, applier = Queue(), Applier()
+    queue, applier = Queue(), Scripted()
     async with consuming(queue, applier, Limits()):
         queue.put(b"1")
         await until(lambda: applier.batches == [[b"1"]], what="the first batch begun")

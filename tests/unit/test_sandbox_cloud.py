@@ -18,9 +18,9 @@ from sandbox.script import step
 START = 1_795_000_000_000_000
 
 
-def new_company(seed: int = 1, tick: int = 50_000, **options: float) -> Company:
+def new_company(seed: int = 1, tick: int = 50_000, same_instant: float = 0.0) -> Company:
     ticks = count(START, tick)
-    return Company(random.Random(seed), 7, lambda: next(ticks), **options)  # type: ignore[arg-type]  # only same_instant
+    return Company(random.Random(seed), 7, lambda: next(ticks), same_instant=same_instant)
 
 
 def history(company: Company, steps: int) -> list[Event]:

@@ -1,7 +1,7 @@
 """A worker that does nothing while messages wait says so, unless it is known why."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -26,11 +26,11 @@ class Queue:
 
 class Watched:
     def __init__(self) -> None:
-        self.queue: Any = Queue()
+        self.queue = Queue()
         self.metrics = Metrics()
         self.now = 0.0
         self.excuse = False
-        subscription: Subscription = self.queue
+        subscription = cast("Subscription", self.queue)
         no_pool: Any = None
         self.vitals = Vitals(no_pool, subscription, self.metrics, excused=lambda: self.excuse, clock=lambda: self.now)
 
@@ -85,7 +85,7 @@ async def test_an_excuse_for_idleness_is_none_for_the_database(watched: Watched)
     assert await watched.looks() == ["database_unavailable"]
 
 
-async def test_a_look_that_crashes_is_not_the_last(watched: Watched) -> None:
+async def test_a_look_that_crashes_is_not_the_last(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = 0
     third = asyncio.Event()
 
@@ -96,7 +96,7 @@ async def test_a_look_that_crashes_is_not_the_last(watched: Watched) -> None:
             third.set()
         raise RuntimeError
 
-    watched.queue.backlog = crash
+    monkeypatch.setattr(watched.queue, "backlog", crash)
     looking = asyncio.create_task(watched.vitals.run(every=0.001))
     try:
         await asyncio.wait_for(third.wait(), 10)

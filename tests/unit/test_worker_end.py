@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from runtime.metrics import Metrics
 from schema.errors import DatabaseUnavailable
 from worker import app
+from worker.consumer import Consumer
+from worker.upkeep.vitals import Vitals
+from worker.writers import Writers
 
 
 class Pool:
@@ -76,7 +79,8 @@ async def stopped(pool: Pool, consumer: Part, helper: Part, monkeypatch: pytest.
     monkeypatch.setattr(app, "_CANCEL_SECONDS", 0.05)
     monkeypatch.setattr(app, "_prepare", answered)
     monkeypatch.setattr(app, "create_pool", answered)
-    parts = app._Parts(consumer, consumer, (helper,), ())  # type: ignore[arg-type] - as much of them as is used
+    # As much of them as is used.
+    parts = app._Parts(cast("Writers", consumer), cast("Consumer", consumer), (cast("Vitals", helper),), ())
     monkeypatch.setattr(app, "_parts", lambda *_: parts)
     stop = asyncio.Event()
     asyncio.get_running_loop().call_soon(stop.set)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 import pytest
 from rig.events import START, deal, envelope, event, v2_body
@@ -11,6 +12,7 @@ from schema.envelope import Envelope
 from schema.event import Event, Readable, Refusal, read
 from schema.mark import Mark
 from worker import groups
+from worker.applying.applier import Applier
 from worker.groups import MOST_TOGETHER
 from worker.writers import Writers
 
@@ -56,7 +58,7 @@ class Room:
     def __init__(self) -> None:
         self.write = asyncio.Event()
         self.appliers = [Scripted(self.write), Scripted(self.write)]
-        self.writers = Writers(self.appliers)  # type: ignore[arg-type] - as much of them as is used
+        self.writers = Writers(cast("list[Applier]", self.appliers))  # as much of them as is used
 
     def begin(self, *envelopes: Envelope) -> "asyncio.Task[None]":
         return asyncio.create_task(self.writers.apply(groups.of(envelopes)))

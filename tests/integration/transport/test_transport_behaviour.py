@@ -49,7 +49,8 @@ async def test_concurrent_publishes_all_arrive_once_and_each_producer_in_its_ord
         messages = await receive(subscription, 1)
         while (more := subscription.receive_nowait()) is not None:
             messages.append(more)
-        received += [tuple(map(int, message.body.split())) for message in messages]
+        told = (message.body.split() for message in messages)
+        received += [(int(producer), int(number)) for producer, number in told]
         await subscription.ack(messages)
     await asyncio.gather(*producing)
     assert set(Counter(received).values()) == {1}

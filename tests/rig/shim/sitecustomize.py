@@ -47,7 +47,7 @@ def _shift_datetime() -> None:
         def __instancecheck__(cls, other: object) -> bool:
             return isinstance(other, real)
 
-    class datetime(real, metaclass=_AsReal):  # noqa: N801 - takes the place of the real one
+    class datetime(dt.datetime, metaclass=_AsReal):  # noqa: N801 - takes the place of the real one
         @classmethod
         def now(cls, tz: Any = None) -> Any:
             return real.fromtimestamp(time.time(), tz)
