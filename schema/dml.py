@@ -88,14 +88,11 @@ def lock_untyped(slug: str, entity: Entity) -> str:
     )
 
 
-def lock_outgrown(slug: str, entity: Entity) -> str:
-    """$1 names of columns, $2 the id after which (null: from the first), $3 how many rows at most.
+def read_outgrown(slug: str, entity: Entity, *, further: bool) -> str:
+    """$1 names of columns, $2 how many rows, $3 (if `further`) the id after which.
 
-    Rows that hold in `_extra` what by now has a column.
+    The next ids, and of each whether its row holds in `_extra` what by now has a column. Two statements, for in one the
+    planner would have to read from the first row on.
     """
-    names = ", ".join(quoted(name) for name in written(entity))
-    return (
-        f"SELECT {names} FROM {table(slug, entity)} "
-        f"WHERE _extra ?| $1::text[] AND ($2::{entity.id_type.sql} IS NULL OR id > $2) "
-        "ORDER BY id LIMIT $3 FOR NO KEY UPDATE"
-    )
+    after = "WHERE id > $3 " if further else ""
+    return f"SELECT id, _extra ?| $1::text[] AS outgrown FROM {table(slug, entity)} {after}ORDER BY id LIMIT $2"

@@ -33,8 +33,8 @@ from worker.writers import WRITERS, Writers
 _log = structlog.stdlib.get_logger(__name__)
 _HOLD_LOOKED_AT_EVERY = 0.1
 _CANCEL_SECONDS = 5.0
-_COMMON = 3
-"""Connections for all that is not written by the writers."""
+_COMMON = 4
+"""Connections for all that is not written by the writers: two of them for housekeeping."""
 
 
 @dataclass(frozen=True, slots=True)

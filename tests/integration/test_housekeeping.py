@@ -9,10 +9,11 @@ from rig.waiting import until
 
 from runtime.measurements import HOUSEKEEPING_FAILURES, PARTITIONS_AHEAD
 from runtime.metrics import Metrics
-from store.companies import Company
+from store import companies
+from store.companies import PURGED, Company
 from store.database import Connection, Pool
 from worker.applying import journal, provision
-from worker.upkeep import housekeeping
+from worker.upkeep import housekeeping, outgrown
 from worker.upkeep.housekeeping import Housekeeping
 
 
@@ -65,6 +66,74 @@ async def test_a_company_whose_tables_are_in_the_way_keeps_nobody_else_waiting(
     with pytest.raises(asyncpg.UndefinedTableError):
         await house.once()
     assert mended == [1, 2]
+
+
+@pytest.fixture
+async def two_companies(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        for company_id in (1, 2):
+            await provision.provision(connection, company_id, numbered_slugs=True)
+
+
+@pytest.mark.usefixtures("two_companies")
+async def test_a_company_whose_tables_take_too_long_keeps_nobody_else_waiting(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What timed out ends a connection; the lock that lets one worker keep house is not lost with it."""
+    mended = {}
+
+    async def outgrow(connection: Connection, company: Company) -> int:
+        mended[company.id] = await _somebody_keeps_house(pool)
+        if company.id == 1:
+            await connection.execute("SELECT pg_sleep(60)", timeout=0.05)
+        return 0
+
+    monkeypatch.setattr(housekeeping, "outgrow", outgrow)
+    with pytest.raises(TimeoutError):
+        await Housekeeping(pool, Metrics(), journal_days=14).once()
+    assert mended == {1: True, 2: True}
+    assert not await _somebody_keeps_house(pool)
+
+
+@pytest.mark.usefixtures("two_companies")
+async def test_where_the_database_answers_nobody_the_round_is_over(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would be asked in vain for each company, a minute for each."""
+    met = []
+
+    async def outgrow(connection: Connection, company: Company) -> int:
+        met.append(company.id)
+        await connection.execute(f"SELECT pg_terminate_backend(pid) FROM pg_locks WHERE {_HOUSEKEEPING}")
+        raise TimeoutError
+
+    monkeypatch.setattr(housekeeping, "outgrow", outgrow)
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        await Housekeeping(pool, Metrics(), journal_days=14).once()
+    assert met == [1]
+
+
+@pytest.mark.usefixtures("two_companies")
+async def test_a_company_that_is_purged_while_its_rows_are_mended_is_no_failure(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def outgrow(connection: Connection, company: Company) -> int:
+        await companies.change_state(connection, company.id, PURGED)
+        await connection.execute(f"DROP SCHEMA {company.slug}_raw CASCADE")
+        return await outgrown.outgrow(connection, company)
+
+    monkeypatch.setattr(housekeeping, "outgrow", outgrow)
+    await Housekeeping(pool, Metrics(), journal_days=14).once()
+
+
+_HOUSEKEEPING = (
+    "locktype = 'advisory' AND objid = 7102004 "
+    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+
+
+async def _somebody_keeps_house(pool: Pool) -> bool:
+    async with pool.acquire() as connection:
+        found: bool = await connection.fetchval(f"SELECT EXISTS (SELECT FROM pg_locks WHERE {_HOUSEKEEPING})")
+    return found
 
 
 async def test_partitions_that_are_missing_are_told_also_by_who_is_not_at_turn(pool: Pool) -> None:

@@ -1,16 +1,18 @@
 """A key that an earlier release had no column for moves into the column once there is one."""
 
+import asyncio
 from datetime import date
 from typing import Any
 
 import pytest
 from rig.events import COMPANY, START, deal, event, v2_body
+from rig.waiting import until
 
 from runtime.metrics import Metrics
 from schema.event import Event
 from store import companies
 from store.companies import ACTIVE, PAUSED, Company
-from store.database import Pool
+from store.database import Connection, Pool
 from worker.applying import mirror
 from worker.applying.provision import provision
 from worker.upkeep import outgrown
@@ -62,12 +64,48 @@ async def test_housekeeping_fills_the_columns_of_an_upgrade(pool: Pool, company:
 async def test_rows_are_mended_in_portions_and_once(
     pool: Pool, company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Pages without any such row, the second one here, are no end; ids may be numbers or UUIDs."""
     monkeypatch.setattr(outgrown, "CHUNK", 2)
-    await apply(pool, company, *(deal(0, number, expected_close_date="2026-06-17") for number in range(1, 6)))
+    monkeypatch.setattr(outgrown, "PAGE", 3)
+    await apply(pool, company, *(deal(0, number, expected_close_date="2026-06-17") for number in range(1, 10)))
+    leads = [event(v2_body("lead", LEAD[:-1] + digit, START, {"label_ids": [LEAD]})) for digit in "01234567"]
+    await apply(pool, company, *leads)
     await as_before(pool, "deals", "expected_close_date")
+    await as_before(pool, "leads", "label_ids")
+    await query(pool, "UPDATE pipedrive_raw.deals SET _extra = NULL WHERE id IN (4, 5, 6)")
     async with pool.acquire() as connection:
-        assert await outgrown.outgrow(connection, company) == 5
+        assert await outgrown.outgrow(connection, company) == 6 + 8
         assert await outgrown.outgrow(connection, company) == 0
+
+
+async def test_who_pauses_a_company_does_not_wait_until_its_tables_are_read(pool: Pool, company: Company) -> None:
+    """Reading takes as long as the tables are large: here, for as long as somebody keeps one locked."""
+    async with pool.acquire() as holder, holder.transaction():
+        await holder.execute("LOCK TABLE pipedrive_raw.deals IN ACCESS EXCLUSIVE MODE")
+        reading = asyncio.create_task(_outgrow(pool, company))
+        await until(lambda: _somebody_waits(holder), what="it reads")
+        pausing = asyncio.create_task(_pause(pool))
+        paused, _ = await asyncio.wait((pausing,), timeout=5)
+    assert await asyncio.wait_for(reading, 10) == 0
+    assert await asyncio.wait_for(pausing, 10) == ACTIVE
+    assert paused
+
+
+async def _outgrow(pool: Pool, company: Company) -> int:
+    async with pool.acquire() as connection:
+        return await outgrown.outgrow(connection, company)
+
+
+async def _pause(pool: Pool) -> str | None:
+    async with pool.acquire() as connection:
+        return await companies.change_state(connection, COMPANY, PAUSED)
+
+
+async def _somebody_waits(connection: Connection) -> bool:
+    found: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'pipedrive_raw.deals'::regclass AND NOT granted)"
+    )
+    return found
 
 
 async def test_a_newer_event_still_wins_afterwards_and_an_older_one_does_not(pool: Pool, company: Company) -> None:

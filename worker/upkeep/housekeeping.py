@@ -12,7 +12,7 @@ from runtime.measurements import HOUSEKEEPING_FAILURES, PARTITIONS_AHEAD
 from runtime.metrics import Metrics
 from schema.errors import HousekeepingFailed, PartitionsMissing
 from store import companies, dead_letters, locks, replays, suspects
-from store.companies import Company, OutdatedCompanyError
+from store.companies import Company
 from store.database import Connection, Pool, borrowed, concerns_one_schema, describe, not_now
 from worker.applying import journal
 from worker.upkeep.normalising import normalise
@@ -61,32 +61,48 @@ class Housekeeping:
 
     async def once(self) -> None:
         now = datetime.now(UTC)
-        async with borrowed(self._pool) as connection:
+        async with borrowed(self._pool) as locked:
             try:
-                if await connection.fetchval("SELECT pg_try_advisory_lock($1)", locks.HOUSEKEEPING):
+                if await locked.fetchval("SELECT pg_try_advisory_lock($1)", locks.HOUSEKEEPING):
                     try:
-                        await self._work(connection, now)
+                        await self._work(locked, now)
                     finally:
-                        await connection.execute("SELECT pg_advisory_unlock($1)", locks.HOUSEKEEPING)
+                        await locked.execute("SELECT pg_advisory_unlock($1)", locks.HOUSEKEEPING)
             finally:
                 # Also by those who did not get the lock: who has it may fail round after round.
-                self._ahead = await journal.days_ahead(connection, now.date())
+                self._ahead = await journal.days_ahead(locked, now.date())
                 self._metrics.set(PARTITIONS_AHEAD, self._ahead)
 
-    async def _work(self, connection: Connection, now: datetime) -> None:
-        await journal.ensure_partitions(connection, now.date(), self._journal_days)
-        await dead_letters.expire(connection, now - timedelta(days=self._journal_days))
-        await suspects.expire(connection, now - timedelta(days=1))
-        await replays.expire(connection, now - timedelta(days=self._journal_days))
+    async def _work(self, locked: Connection, now: datetime) -> None:
+        """On the connection that has the lock; rows are mended on another one, for that may time out."""
+        await journal.ensure_partitions(locked, now.date(), self._journal_days)
+        await dead_letters.expire(locked, now - timedelta(days=self._journal_days))
+        await suspects.expire(locked, now - timedelta(days=1))
+        await replays.expire(locked, now - timedelta(days=self._journal_days))
         due = time.monotonic() >= self._outgrown_due
         if due:
             self._outgrown_due = time.monotonic() + OUTGROWN_EVERY
         failures = []
-        for company in await companies.all_companies(connection):
+        for company in await companies.all_companies(locked):
             if company.state == companies.ACTIVE:
-                failures += await _mend_rows(connection, company, also_outgrown=due)
+                failures += await self._mend(locked, company, also_outgrown=due)
         if failures:
             raise failures[0]
+
+    async def _mend(self, locked: Connection, company: Company, *, also_outgrown: bool) -> list[Exception]:
+        """What stands in the way, if it does so for this company alone: the others are not to wait for its end."""
+        try:
+            async with borrowed(self._pool) as connection:
+                await _mend_rows(connection, company, also_outgrown=also_outgrown)
+        except Exception as error:
+            if not _concerns_one_company(error):
+                raise
+            # Of the connection with the lock, and so it is known as well whether the database answers at all.
+            if await companies.find(locked, company.id) != company:
+                return []  # paused or purged meanwhile
+            _log.warning("rows_not_mended", company_id=company.id, reason=describe(error))
+            return [error]
+        return []
 
     def _failed(self, error: Exception) -> None:
         self._failure = describe(error)
@@ -97,17 +113,12 @@ class Housekeeping:
             _log.warning("housekeeping_failed", reason=self._failure)
 
 
-async def _mend_rows(connection: Connection, company: Company, *, also_outgrown: bool) -> list[Exception]:
-    """What stands in the way, if it does so for this company alone: the others are not to wait for its end."""
-    try:
-        await normalise(connection, company)
-        if also_outgrown and (mended := await outgrow(connection, company)):
-            _log.info("outgrown", company_id=company.id, rows=mended)
-    except OutdatedCompanyError:
-        pass  # it was purged meanwhile
-    except Exception as error:
-        if not_now(error) is not None and not concerns_one_schema(error):
-            raise
-        _log.warning("rows_not_mended", company_id=company.id, reason=describe(error))
-        return [error]
-    return []
+async def _mend_rows(connection: Connection, company: Company, *, also_outgrown: bool) -> None:
+    await normalise(connection, company)
+    if also_outgrown and (mended := await outgrow(connection, company)):
+        _log.info("outgrown", company_id=company.id, rows=mended)
+
+
+def _concerns_one_company(error: Exception) -> bool:
+    """A statement that took too long may be so for the size of the company's tables."""
+    return not_now(error) is None or concerns_one_schema(error) or isinstance(error, TimeoutError)

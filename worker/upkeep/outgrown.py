@@ -4,7 +4,8 @@ Otherwise a column that came with an upgrade would stay null until the record's 
 workers of the earlier release go on filling `_extra` as long as they live.
 """
 
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
 
 from schema import dml
 from schema.entities import ENTITIES, Entity
@@ -14,34 +15,44 @@ from store.companies import ACTIVE, Company
 from store.database import Connection
 from worker.applying import mirror
 
-CHUNK = 500
+PAGE: Final = 5_000
+"""Rows looked at by one statement."""
+
+CHUNK: Final = 500
+"""Rows mended in one transaction."""
 
 
 async def outgrow(connection: Connection, company: Company) -> int:
     """How many rows were mended, unless it is paused meanwhile.
 
-    It reads whole tables, and locks only rows that it mends, at most a portion of them at once. Who wants to change the
-    company's state waits for the reading of one portion, which is that of a whole table where nothing is to be mended.
+    Whole tables are read, page by page and without any lock; only what is to be mended is locked, and the company's
+    state with it. So who wants to change that one never waits for the reading.
     """
     mended = 0
     for entity in ENTITIES:
-        last: Any = None
-        while True:
-            async with connection.transaction():
-                if await companies.hold(connection, company) != ACTIVE:
-                    return mended
-                ids = await _outgrow_chunk(connection, company, entity, last)
-            mended += len(ids)
-            if len(ids) < CHUNK:
-                break
-            last = ids[-1]
+        async for ids in _outgrown(connection, company, entity):
+            for start in range(0, len(ids), CHUNK):
+                async with connection.transaction():
+                    if await companies.hold(connection, company) != ACTIVE:
+                        return mended
+                    mended += await _mend(connection, company, entity, ids[start : start + CHUNK])
     return mended
 
 
-async def _outgrow_chunk(connection: Connection, company: Company, entity: Entity, last: Any) -> list[Any]:
-    """The ids of the next rows after `last`, which were mended."""
+async def _outgrown(connection: Connection, company: Company, entity: Entity) -> AsyncIterator[list[Any]]:
+    """The ids of the rows to be mended, of one page of the table after the other."""
     names = [column.name for column in entity.columns]
-    rows = await connection.fetch(dml.lock_outgrown(company.slug, entity), names, last, CHUNK)
-    mended = {found["id"]: load(entity, dict(found)) for found in rows}
-    await mirror.upsert(connection, company, entity, mended)
-    return list(mended)
+    page = await connection.fetch(dml.read_outgrown(company.slug, entity, further=False), names, PAGE)
+    while page:
+        yield [row["id"] for row in page if row["outgrown"]]
+        last = page[-1]["id"]
+        page = await connection.fetch(dml.read_outgrown(company.slug, entity, further=True), names, PAGE, last)
+
+
+async def _mend(connection: Connection, company: Company, entity: Entity, ids: Sequence[Any]) -> int:
+    """How many of them still had to be mended."""
+    names = {column.name for column in entity.columns}
+    rows = await connection.fetch(dml.lock_rows(company.slug, entity), ids)
+    moved = {row["id"]: load(entity, dict(row)) for row in rows if not names.isdisjoint(row["_extra"] or ())}
+    await mirror.upsert(connection, company, entity, moved)
+    return len(moved)
