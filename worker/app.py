@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from schema.errors import MigrationWaits
 from store.database import Pool, create_pool
 from worker.applying.applier import Applier, share
 from worker.applying.breaker import BreakerOpen
+from worker.applying.held_companies import HeldCompanies
 from worker.batch import Limits
 from worker.consumer import Consumer
 from worker.upkeep.housekeeping import Housekeeping
@@ -109,7 +110,8 @@ class _Parts(NamedTuple):
 def _parts(options: Options, pools: _Pools, subscription: Subscription, metrics: Metrics) -> _Parts:
     shared = share(metrics, numbered_slugs=options.numbered_slugs)
     appliers = [Applier(pool, metrics, shared) for pool in pools.writers]
-    again = Applier(pools.common, metrics, shared, tries=1)
+    # It tries what is held, so of that it must know nothing.
+    again = Applier(pools.common, metrics, replace(shared, held=HeldCompanies()), tries=1)
     writers = Writers(appliers)
     consumer = Consumer(subscription, writers, limits=options.limits)
     readmission = Readmission(pools.common, again, shared.held, metrics, clock=time.monotonic)

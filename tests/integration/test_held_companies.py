@@ -13,9 +13,10 @@ from runtime.measurements import EVENTS, HELD_COMPANIES, HELD_EVENTS
 from runtime.metrics import Metrics
 from schema.envelope import Envelope
 from store import dead_letters
+from store.companies import Company
 from store.database import Pool
-from worker.applying import mirror, parking, suspect
-from worker.applying.applier import Applier, share
+from worker.applying import mirror, parking, provision, suspect
+from worker.applying.applier import TRIES, Applier, share
 from worker.applying.breaker import BreakerOpen
 from worker.applying.held_companies import HeldCompanies
 from worker.upkeep.readmission import Readmission
@@ -104,6 +105,28 @@ async def test_a_company_that_cannot_be_provisioned_waits_and_the_others_go_on(p
     assert worker.told() == []
     async with pool.acquire() as connection:
         assert await dead_letters.open_letters(connection) == []
+
+
+async def test_a_company_that_cannot_be_provisioned_is_tried_by_one_writer_for_all(
+    pool: Pool, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A try may take as long as somebody keeps a lock, and each writer has a part of the company's events."""
+    tries = 0
+    make = provision.provision
+
+    async def counted(*given: Any, **named: Any) -> Company:
+        nonlocal tries
+        tries += 1
+        return await make(*given, **named)
+
+    monkeypatch.setattr(provision, "provision", counted)
+    shared = share(worker.metrics, numbered_slugs=True, held=worker.held)
+    writers = [Applier(pool, worker.metrics, shared, backoff=QUICK) for _ in range(4)]
+    async with rights_lost(pool):
+        parts = [writer.apply([deal(number)]) for number, writer in enumerate(writers)]
+        await asyncio.wait_for(asyncio.gather(*parts), 20)
+        assert tries == TRIES
+        assert await waiting(pool) == 4
 
 
 async def test_something_in_the_way_of_provisioning_does_not_end_the_worker(pool: Pool, worker: Worker) -> None:

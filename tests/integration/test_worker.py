@@ -24,6 +24,7 @@ from store import suspects
 from store.database import Pool, create_pool, notice_dead_peer
 from worker import app
 from worker.applying.breaker import BreakerOpen
+from worker.applying.held_companies import HeldCompanies
 from worker.applying.parking import digest
 from worker.applying.persistence import Persistence
 from worker.upkeep import vitals
@@ -193,7 +194,7 @@ async def suspected(dsn: str) -> int | None:
 async def test_a_silent_database_is_told_before_it_answers_and_its_end_is_waited_for(migrated: str) -> None:
     pool = await create_pool(migrated, size=1, application="tests", command_timeout=60)
     metrics = Metrics()
-    persistence = Persistence(pool, metrics, backoff=Backoff(0.01, 0.05), tries=1, silent=0.2)
+    persistence = Persistence(pool, metrics, HeldCompanies(), backoff=Backoff(0.01, 0.05), tries=1, silent=0.2)
     async with frozen(migrated):
         asking = asyncio.create_task(persistence.persist(lambda connection: connection.fetchval("SELECT 7")))
         await until(lambda: list(persistence.conditions()), within=10, what="told")
@@ -207,7 +208,7 @@ async def test_a_silent_database_is_told_before_it_answers_and_its_end_is_waited
 async def test_a_command_that_is_not_answered_in_time_is_tried_again_on_a_new_connection(migrated: str) -> None:
     """The old session never comes back: as when its machine, or a firewall between, is gone."""
     pool = await create_pool(migrated, size=1, application="tests", command_timeout=0.5)
-    persistence = Persistence(pool, Metrics(), backoff=Backoff(0.01, 0.05), tries=1)
+    persistence = Persistence(pool, Metrics(), HeldCompanies(), backoff=Backoff(0.01, 0.05), tries=1)
     async with frozen(migrated):
         assert await asyncio.wait_for(persistence.persist(lambda found: found.fetchval("SELECT 7")), 20) == 7
     await pool.close()

@@ -4,13 +4,15 @@ import asyncio
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
+import asyncpg
+import pytest
 from rig.waiting import until
 
 from runtime.backoff import Backoff
 from runtime.health import Condition
 from runtime.measurements import HOLDING
 from runtime.metrics import Metrics
-from schema.errors import DatabaseUnavailable
+from schema.errors import CompanyHeld, DatabaseUnavailable
 from store.database import Connection
 from worker import app
 from worker.applying.applier import Applier, share
@@ -75,8 +77,43 @@ async def test_what_held_events_wait_for_is_told_and_does_not_make_the_worker_un
     assert list(readmission.conditions()) == []
 
 
-def test_a_worker_checks_all_its_parts() -> None:
+async def test_what_another_writer_found_to_be_held_is_not_tried_to_the_end() -> None:
+    metrics, held = Metrics(), HeldCompanies()
     pool: Any = Pool()
-    parts = app._parts(app.Options(""), app._Pools([pool, pool], pool), NOTHING, Metrics())
+    shared = share(metrics, numbered_slugs=False, held=held)
+    writer = Applier(pool, metrics, shared, backoff=QUICK)
+    tries = 0
+
+    async def work(_: Connection) -> None:
+        nonlocal tries
+        tries += 1
+        held.add(1, CompanyHeld("company 1: found by another writer"))
+        raise asyncpg.LockNotAvailableError
+
+    with pytest.raises(CompanyHeld, match="another writer"):
+        await asyncio.wait_for(writer.persist(work, company_id=1), 10)
+    assert tries == 1
+
+
+async def test_what_is_held_is_tried_again_all_the_same() -> None:
+    """By the applier that readmits: else nothing would ever be readmitted."""
+    parts = a_workers_parts()
+    held = parts.writers.alone._held
+    readmission = next(part for part in parts.helpers if isinstance(part, Readmission))
+    held.add(1, CompanyHeld("company 1: its tables are locked"))
+    postgres = Postgres()
+    postgres.there = True
+    await asyncio.wait_for(readmission._applier.persist(postgres.work, company_id=1), 10)
+    with pytest.raises(CompanyHeld):
+        await parts.writers.alone.persist(postgres.work, company_id=1)
+
+
+def a_workers_parts() -> app._Parts:
+    pool: Any = Pool()
+    return app._parts(app.Options(""), app._Pools([pool, pool], pool), NOTHING, Metrics())
+
+
+def test_a_worker_checks_all_its_parts() -> None:
+    parts = a_workers_parts()
     asked = {getattr(check, "__self__", None) for check in parts.checks}
     assert {*parts.writers.appliers, parts.consumer, *parts.helpers} <= asked

@@ -90,7 +90,7 @@ class Applier:
         self._held = shared.held
         self._breaker = shared.breaker
         self._tally = shared.tally
-        self._persistence = Persistence(pool, metrics, backoff=backoff, tries=tries)
+        self._persistence = Persistence(pool, metrics, shared.held, backoff=backoff, tries=tries)
         self.persist = self._persistence.persist
         self.read = self._companies.read
         """As well as is known now. What has to be read again, `apply_read` does."""

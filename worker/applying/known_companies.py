@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -24,7 +25,7 @@ class KnownCompanies:
     def __init__(self, *, numbered_slugs: bool) -> None:
         self._numbered_slugs = numbered_slugs
         self._known: dict[int, Company] = {}
-        self._making = asyncio.Lock()
+        self._making: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -49,8 +50,12 @@ class KnownCompanies:
         return company
 
     async def make(self, company_id: int, persist: Persist) -> Company:
-        """Register it and make its tables. Raise CompanyHeld when that cannot be done."""
-        async with self._making:
+        """Register it and make its tables. Raise CompanyHeld when that cannot be done.
+
+        Of those who ask at once one does it for all; has it tried in vain, `persist` tells the others so.
+        """
+        lock = self._making.setdefault(company_id, asyncio.Lock())
+        async with lock:
             return self._known.get(company_id) or await self._make(company_id, persist)
 
     async def _make(self, company_id: int, persist: Persist) -> Company:

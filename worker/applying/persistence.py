@@ -14,6 +14,7 @@ from runtime.measurements import CONFLICTS, DATABASE_WAIT_SECONDS, HOLDS
 from runtime.metrics import Metrics
 from schema.errors import CompanyHeld, Conflict, DatabaseSilent, NotNow
 from store.database import Connection, Pool, borrowed, concerns_one_schema, not_now
+from worker.applying.held_companies import HeldCompanies
 
 _log = structlog.stdlib.get_logger(__name__)
 T = TypeVar("T")
@@ -35,6 +36,7 @@ _CONFLICTS_IN_A_ROW: Final = 8
 class Persistence:
     """Does one piece of work at a time on a connection of the pool, and holds as long as it cannot be done now.
 
+    held    work of these companies is given back at once: somebody else found that their tables refuse it
     tries   after so many attempts in vain, work of one company is given back instead of holding up the others
     silent  after so many seconds without an answer, before the driver gives up, somebody is told
     """
@@ -43,6 +45,7 @@ class Persistence:
         self,
         pool: Pool,
         metrics: Metrics,
+        held: HeldCompanies,
         *,
         backoff: Backoff,
         tries: int,
@@ -51,6 +54,7 @@ class Persistence:
     ) -> None:
         self._pool = pool
         self._metrics = metrics
+        self._held_companies = held
         self._backoff = backoff
         self._tries = tries
         self._silent = silent
@@ -82,6 +86,8 @@ class Persistence:
         """
         attempt = 0
         while True:
+            if company_id is not None:
+                self._held_companies.check(company_id)
             try:
                 async with self._connection() as connection:
                     found = await work(connection)
