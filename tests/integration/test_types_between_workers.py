@@ -13,6 +13,7 @@ from store import dead_letters, fields
 from store.database import Pool
 from store.dead_letters import DeadLetter
 from worker.applying.applier import Applier, share
+from worker.applying.known_companies import KnownCompanies
 
 ENUM = "e" * 40
 SECOND = 1_000_000
@@ -69,6 +70,15 @@ async def test_what_another_worker_has_learnt_is_known(pool: Pool) -> None:
     assert (await options(pool))[1] == 43
     assert (await options(pool))[2] == 41
     assert await history(pool) == []
+
+
+async def test_who_finds_a_new_company_made_by_another_worker_knows_what_that_one_has_learnt(pool: Pool) -> None:
+    """It made the company and read its first events while the other one was about to make it."""
+    one, known = worker(pool), KnownCompanies(numbered_slugs=False)
+    assert (await known.get(COMPANY, one.persist)).slug == ""
+    await one.apply([v2(1, 0, 43)])
+
+    assert (await known.make(COMPANY, one.persist)).types_of("deal") == {ENUM: "enum"}
 
 
 async def test_a_record_kept_as_received_is_mended_by_its_next_v1_event(pool: Pool) -> None:

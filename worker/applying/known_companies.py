@@ -61,7 +61,7 @@ class KnownCompanies:
     async def _make(self, company_id: int, persist: Persist) -> Company:
         try:
             company = await persist(
-                lambda connection: provision.provision(connection, company_id, numbered_slugs=self._numbered_slugs),
+                lambda connection: _provision(connection, company_id, numbered_slugs=self._numbered_slugs),
                 company_id=company_id,
             )
         except CompanyHeld:
@@ -81,6 +81,12 @@ class KnownCompanies:
 
 def _no_types(_: str) -> Types:
     return {}
+
+
+async def _provision(connection: Connection, company_id: int, *, numbered_slugs: bool) -> Company:
+    company = await provision.provision(connection, company_id, numbered_slugs=numbered_slugs)
+    company.types = await fields.types(connection, company_id)  # another worker may have been first, and learnt some
+    return company
 
 
 async def _load(connection: Connection, company_id: int) -> Company | None:
