@@ -41,12 +41,13 @@ def upsert(slug: str, entity: Entity) -> str:
 
 
 def read_history(slug: str) -> str:
-    """$1 entity, $2 entity_ids, $3 of each, changed_at from. The rows, and where they stand as `ctid`."""
+    """$1 entity, $2 entity_ids, $3 and $4 of each, changed_at from and to. The rows, and where they stand as `ctid`."""
     return (
-        "SELECT told.* FROM unnest($2::text[], $3::timestamptz[]) AS asked (record, since) CROSS JOIN LATERAL ("
+        "SELECT told.* FROM unnest($2::text[], $3::timestamptz[], $4::timestamptz[]) AS asked (record, since, until) "
+        "CROSS JOIN LATERAL ("
         f"SELECT ctid, {', '.join(HISTORY_COLUMNS)} FROM {_history(slug)} "
         # OFFSET 0: record by record, by the index, however small the table is believed to be.
-        "WHERE entity = $1 AND entity_id = record AND changed_at >= since OFFSET 0) AS told"
+        "WHERE entity = $1 AND entity_id = record AND changed_at BETWEEN since AND until OFFSET 0) AS told"
     )
 
 

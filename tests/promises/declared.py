@@ -276,8 +276,8 @@ PROMISES: Final[tuple[Promise, ...]] = (
         _HISTORY,
         "tell a late event where it came, not where it belongs",
         "worker/applying/mirror.py",
-        "    if disturbs or (told.again and history):\n",
-        "    if False:\n",
+        "        if folded.disturbs:\n",
+        "        if False:\n",
         (f"{_MIRROR}::test_a_late_event_takes_its_place_in_the_history",),
     ),
 )

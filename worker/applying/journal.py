@@ -1,16 +1,17 @@
 """The journal `pipemirror.events`: one row per distinct event, and its partitions by day of the event's own time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import Any
 
+import asyncpg
 import zstandard
 
 from schema.columns import microseconds
 from schema.envelope import Envelope
 from schema.event import Event
-from schema.version import Version, moment
+from schema.version import Version
 from store import locks
 from store.database import Connection
 
@@ -22,24 +23,34 @@ _MAX_PAYLOAD = 64 * 1024 * 1024
 _compressor = zstandard.ZstdCompressor(level=1)
 _decompressor = zstandard.ZstdDecompressor()
 
-_OF_RECORD = """
-    SELECT received_at, payload, version FROM pipemirror.events
-    WHERE company_id = $1 AND entity = $2 AND entity_id = late.record AND version {since}
-    UNION ALL
-    SELECT received_at, payload, version FROM pipemirror.events
-    WHERE company_id = $1 AND entity = $2 AND other_ids IS NOT NULL
-      AND other_ids @> ARRAY[late.record] AND version {since}
-"""
-_AROUND = f"""
-    SELECT late.record, found.received_at, found.payload
-    FROM unnest($3::text[], $4::text[], $5::timestamptz[]) AS late (record, since, moment)
+Journaled = tuple[Version, Envelope]
+"""An event that is part of the history, as it was received."""
+
+Place = tuple[str, str, int]
+"""Where to read a record's events: its id, the version behind which to begin (or a moment, as text), how many."""
+
+Ask = Callable[["Connection", int, str, Sequence[Place]], Awaitable[dict[str, list[Journaled]]]]
+
+_OF_RECORDS = """
+    SELECT asked.record, found.version, found.received_at, found.payload
+    FROM unnest($3::text[], $4::text[], $5::timestamptz[], $6::bigint[]) AS asked (record, place, moment, most)
     CROSS JOIN LATERAL (
-      ({_OF_RECORD.format(since=">= late.since AND (occurred_at >= late.moment OR occurred_at IS NULL)")})
-      UNION ALL
-      ({_OF_RECORD.format(since="< late.since")} ORDER BY version DESC LIMIT $6)
+      SELECT version, received_at, payload FROM pipemirror.events
+      WHERE company_id = $1 AND entity = $2 AND entity_id = asked.record AND {behind}
+      ORDER BY version {order} LIMIT asked.most
     ) AS found
 """
-"""Each kind of id by itself, so that each is found by its index; by time too, so that no earlier day is looked at."""
+# By time too, so that the partitions of other days are not looked at.
+_FOLLOWING = _OF_RECORDS.format(
+    behind="version > asked.place AND (occurred_at >= asked.moment OR occurred_at IS NULL)", order="ASC"
+)
+_PRECEDING = _OF_RECORDS.format(
+    behind="version < asked.place AND (occurred_at <= asked.moment OR occurred_at IS NULL)", order="DESC"
+)
+_OF_SEVERAL = """
+    SELECT other_ids, version, received_at, payload FROM pipemirror.events
+    WHERE company_id = $1 AND entity = $2 AND other_ids IS NOT NULL AND other_ids && $3::text[] AND version IS NOT NULL
+"""
 
 
 def compress(body: bytes) -> bytes:
@@ -109,19 +120,42 @@ async def mark_applied(connection: Connection, company_id: int, event: Event) ->
     )  # fmt: skip
 
 
-async def around(
-    connection: Connection, company_id: int, entity: str, late: Mapping[str, Version], *, before: int
-) -> dict[str, list[Envelope]]:
-    """Of each record, by id: its journaled events from a version's moment on, and the `before` ones that precede it."""
-    moments = [moment(version) for version in late.values()]
-    rows = await connection.fetch(
-        _AROUND, company_id, entity, list(late), [f"{at:017d}" for at in moments], list(map(instant, moments)), before
-    )
-    found: dict[str, list[Envelope]] = {record: [] for record in late}
-    for row in rows:
-        envelope = Envelope(company_id, microseconds(row["received_at"]), decompress(row["payload"]))
-        found[row["record"]].append(envelope)
+async def following(
+    connection: Connection, company_id: int, entity: str, places: Sequence[Place]
+) -> dict[str, list[Journaled]]:
+    """Of each record, by id: the events behind its place, in order. Not those that are told of another record."""
+    return await _of_records(connection, _FOLLOWING, company_id, entity, places)
+
+
+async def preceding(
+    connection: Connection, company_id: int, entity: str, places: Sequence[Place]
+) -> dict[str, list[Journaled]]:
+    """As `following`, backwards."""
+    return await _of_records(connection, _PRECEDING, company_id, entity, places)
+
+
+async def _of_records(
+    connection: Connection, query: str, company_id: int, entity: str, places: Sequence[Place]
+) -> dict[str, list[Journaled]]:
+    records, behind, most = zip(*places, strict=True)
+    moments = [instant(int(place[:17])) for place in behind]
+    found: dict[str, list[Journaled]] = {record: [] for record in records}
+    for row in await connection.fetch(query, company_id, entity, records, behind, moments, most):
+        found[row["record"]].append(_journaled(company_id, row))
     return found
+
+
+async def of_several(
+    connection: Connection, company_id: int, entity: str, records: Sequence[str]
+) -> list[tuple[Sequence[str], Journaled]]:
+    """All events that change one of the records besides the one they are told of: their `other_ids`, and they."""
+    rows = await connection.fetch(_OF_SEVERAL, company_id, entity, records)
+    return [(row["other_ids"], _journaled(company_id, row)) for row in rows]
+
+
+def _journaled(company_id: int, row: asyncpg.Record) -> Journaled:
+    body = decompress(row["payload"])
+    return Version(row["version"]), Envelope(company_id, microseconds(row["received_at"]), body)
 
 
 async def ensure_partitions(connection: Connection, today: date, retention_days: int) -> None:

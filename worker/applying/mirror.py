@@ -133,16 +133,21 @@ async def _write_table(
 
 
 def _fold_all(record: Record, changes: list[Change], told: _Told) -> bool:
-    """Fold one record's changes; whether the row must be written. A disturbed history is told anew as a whole."""
+    """Fold one record's changes; whether the row must be written. What disturbs its history is told by retelling."""
     history: list[FieldChange] = []
-    moved = disturbs = False
+    late: list[Change] = []
+    moved = False
     for change in changes:
         folded = fold(record, change)
         moved |= folded.changed
-        history += of_diffs(change, folded.diffs)
-        disturbs |= folded.disturbs
-    if disturbs or (told.again and history):
-        told.disturbed.append(Disturbed(changes[0].entity, changes[0].id, min(change.version for change in changes)))
+        if folded.disturbs:
+            late.append(change)
+        else:
+            history += of_diffs(change, folded.diffs)
+    if told.again and history:
+        late, history = changes, []
+    if late:
+        told.disturbed.append(Disturbed(changes[0].entity, changes[0].id, late, history))
     else:
         told.history += history
     return moved

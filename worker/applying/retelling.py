@@ -12,80 +12,153 @@ from typing import Any
 
 from schema import dml
 from schema.change import Cells, Change, RecordId
+from schema.columns import to_json
 from schema.entities import Entity
-from schema.event import Event, read
 from schema.history import FieldChange, typed
 from schema.history import retell as tell
-from schema.version import Version, moment, newer
+from schema.version import LATEST, Version, moment, newer
 from store.companies import Company
 from store.database import Connection
 from worker.applying import journal
+from worker.applying.surroundings import Late, Surroundings
 
-PRECEDING = 20
-"""How many events before the late one are read, to know the values it changed."""
-
-_Rows = Sequence[Mapping[str, Any]]
-"""Of `field_changes`."""
+_AT_ONCE = 64
+"""Records: what is held in memory, and asked in one statement, is bounded."""
 
 _MARGIN = timedelta(minutes=2)
 """A read may be dated a little before the event that explains it."""
 
+_Rows = Sequence[Mapping[str, Any]]
+"""Of `field_changes`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Disturbed:
-    """A record whose history from `version` on is to be told anew."""
+    """A record some of whose changes belong before what its history tells.
+
+    late     these changes, all of them of events
+    history  what its other changes make, as far as a fold can know
+    """
 
     entity: Entity
     id: RecordId
-    version: Version
+    late: Sequence[Change]
+    history: Sequence[FieldChange]
 
 
 async def retell(connection: Connection, company: Company, disturbed: Iterable[Disturbed]) -> list[FieldChange]:
-    """Remove what is told wrongly, and return what is to be told instead."""
+    """Remove what is told wrongly, and return what is to be told instead. What is right stays untouched."""
     told: list[FieldChange] = []
     ordered = sorted(disturbed, key=lambda record: (record.entity.name, str(record.id)))
-    for entity, records in groupby(ordered, key=lambda record: record.entity):
-        told += await _retell_entity(connection, company, entity, list(records))
+    for entity, group in groupby(ordered, key=lambda record: record.entity):
+        records = list(group)
+        for start in range(0, len(records), _AT_ONCE):
+            told += await _retell_some(connection, company, entity, records[start : start + _AT_ONCE])
     return told
 
 
-async def _retell_entity(
+async def _retell_some(
     connection: Connection, company: Company, entity: Entity, records: Sequence[Disturbed]
 ) -> list[FieldChange]:
     """A late event comes seldom alone: after a backlog that several workers share, most records have one."""
-    journaled = await _journaled(connection, company, entity, records)
-    starts = {str(record.id): _start(record, journaled[str(record.id)]) for record in records}
-    asked = (entity.name, list(starts), list(starts.values()))
-    rows = _by_record(await connection.fetch(dml.read_history(company.slug), *asked))
+    around = Surroundings(connection, company, entity, {str(record.id): Late.of(record.late) for record in records})
+    await around.read()
+    stretches = [_Stretch.of(record, around.changes[str(record.id)]) for record in records]
+    asked = (entity.name, [str(stretch.record.id) for stretch in stretches], [stretch.start for stretch in stretches])
+    ends = [stretch.end for stretch in stretches]
+    rows = _by_record(await connection.fetch(dml.read_history(company.slug), *asked, ends))
     before = _by_record(await connection.fetch(dml.read_history_before(company.slug), *asked))
     told: list[FieldChange] = []
     outdated: list[tuple[int, int]] = []
-    for record in records:
-        key = str(record.id)
-        since = _since(record, journaled[key])
-        anew = _tell_anew(record, journaled[key], rows.get(key, ()), before.get(key, ()))
-        told += [change for change in anew if newer(change.version, since)]
-        outdated += [row["ctid"] for row in rows.get(key, ()) if newer(row["version"], since)]
-    await connection.execute(dml.delete_history(company.slug), outdated)
+    for stretch in stretches:
+        key = str(stretch.record.id)
+        missing, wrong = stretch.correct(rows.get(key, ()), before.get(key, ()))
+        told += missing
+        outdated += [row["ctid"] for row in wrong]
+    if outdated:
+        await connection.execute(dml.delete_history(company.slug), outdated)
     return told
 
 
-def _start(record: Disturbed, changes: Iterable[Change]) -> datetime:
-    """From when on the record's history may be told otherwise."""
-    first = min((change.version for change in changes), default=record.version)
-    return journal.instant(moment(first)) - _MARGIN
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """The part of a record's history that its late changes concern.
+
+    since  cell -> its last assertion before them: until then all stays as it is
+    until  cell -> its first assertion after them: behind it, too
+    """
+
+    record: Disturbed
+    late: Late
+    changes: Sequence[Change]
+    since: Mapping[str, Version]
+    until: Mapping[str, Version]
+
+    @classmethod
+    def of(cls, record: Disturbed, changes: Iterable[Change]) -> "_Stretch":
+        """`changes` in any order, all of them of events: their versions order as text."""
+        late = Late.of(record.late)
+        ordered = sorted(changes, key=lambda change: change.version)
+        since: dict[str, Version] = {}
+        until: dict[str, Version] = {}
+        for change in ordered:
+            if change.version < late.first:
+                since |= dict.fromkeys(change.cells, change.version)
+        for change in reversed(ordered):
+            if change.version > late.last:
+                until |= dict.fromkeys(change.cells, change.version)
+        return cls(record, late, ordered, since, until)
+
+    @property
+    def start(self) -> datetime:
+        """From when on the record's history may be told otherwise."""
+        first = min((change.version for change in self.changes), default=self.late.first)
+        return journal.instant(moment(first)) - _MARGIN
+
+    @property
+    def end(self) -> datetime:
+        settled = self.late.cells <= self.until.keys()
+        last = max(moment(self.until[cell]) for cell in self.late.cells) if settled else LATEST
+        return journal.instant(last) + _MARGIN
+
+    def correct(self, rows: _Rows, before: _Rows) -> tuple[list[FieldChange], _Rows]:
+        """What is to be told that is not, and which rows are to be removed.
+
+        rows    what is told from `start` to `end`
+        before  the last change of each field before `start`
+        """
+        rows = [row for row in rows if self._concerns(row["field"], row["version"])]
+        anew = self._told_anew(rows, before)
+        wrong = []
+        for row in rows:
+            change = anew.get((row["field"], row["version"]))
+            if change is not None and _tells(row, change):
+                del anew[change.field, change.version]
+            else:
+                wrong.append(row)
+        outside = [change for change in self.record.history if not self._concerns(change.field, change.version)]
+        return [*anew.values(), *outside], wrong
+
+    def _concerns(self, cell: str, version: Version) -> bool:
+        if cell not in self.late.cells or not newer(version, self.since.get(cell)):
+            return False
+        return cell not in self.until or not newer(version, self.until[cell])
+
+    def _told_anew(self, rows: _Rows, before: _Rows) -> dict[tuple[str, Version], FieldChange]:
+        entity = self.record.entity
+        versions = {change.version for change in self.changes}
+        remembered = _remembered(self.record, [row for row in rows if row["version"] not in versions])
+        base = {row["field"]: typed(entity, row["field"], row["new_value"]) for row in before}
+        return {
+            (change.field, change.version): change
+            for change in tell([*self.changes, *remembered], base)
+            if self._concerns(change.field, change.version)
+        }
 
 
-def _since(record: Disturbed, changes: Iterable[Change]) -> Version | None:
-    """The last assertion before the late one: until then all stays as it is."""
-    return max((change.version for change in changes if change.version < record.version), default=None)
-
-
-def _tell_anew(record: Disturbed, changes: Sequence[Change], rows: _Rows, before: _Rows) -> list[FieldChange]:
-    versions = {change.version for change in changes}
-    remembered = _remembered(record, [row for row in rows if row["version"] not in versions])
-    base = {row["field"]: typed(record.entity, row["field"], row["new_value"]) for row in before}
-    return tell([*changes, *remembered], base)
+def _tells(row: Mapping[str, Any], change: FieldChange) -> bool:
+    told = row["old_value"], row["new_value"], row["user_id"]
+    return told == (to_json(change.old), to_json(change.new), change.user_id)
 
 
 def _by_record(rows: Iterable[Any]) -> dict[str, list[Mapping[str, Any]]]:
@@ -93,24 +166,6 @@ def _by_record(rows: Iterable[Any]) -> dict[str, list[Mapping[str, Any]]]:
     for row in rows:
         found.setdefault(row["entity_id"], []).append(row)
     return found
-
-
-async def _journaled(
-    connection: Connection, company: Company, entity: Entity, records: Iterable[Disturbed]
-) -> dict[str, list[Change]]:
-    """What the journaled events assert about each record, the late one among them: it was claimed before."""
-    late = {str(record.id): record.version for record in records}
-    around = await journal.around(connection, company.id, entity.name, late, before=PRECEDING)
-    return {
-        key: [
-            change
-            for event in (read(envelope, company.types_of) for envelope in envelopes)
-            if isinstance(event, Event)
-            for change in event.changes
-            if change.entity is entity and str(change.id) == key
-        ]
-        for key, envelopes in around.items()
-    }
 
 
 def _remembered(record: Disturbed, rows: Iterable[Mapping[str, Any]]) -> list[Change]:

@@ -1,0 +1,159 @@
+"""Telling history anew: right wherever a late event belongs, and never more work than it concerns."""
+
+import json
+from typing import Any
+
+import pytest
+from rig.events import COMPANY, START, deal, event, v2_body
+from rig.mirrored import apply, company_of, history_of, told
+
+from schema.envelope import Envelope
+from schema.event import Event, Readable, TypesOf, read
+from store.database import Pool
+from worker.applying import retelling, surroundings
+
+SECOND = 1_000_000
+HASH = "c" * 40
+
+
+@pytest.fixture
+def read_again(monkeypatch: pytest.MonkeyPatch) -> list[Envelope]:
+    """What was read of the journal since."""
+    found: list[Envelope] = []
+
+    def noted(envelope: Envelope, types_of: TypesOf) -> Readable:
+        found.append(envelope)
+        return read(envelope, types_of)
+
+    monkeypatch.setattr(surroundings, "read", noted)
+    return found
+
+
+async def places_of(pool: Pool) -> dict[tuple[str, str, str], Any]:
+    """Where each row of the history stands: a row that is written again stands elsewhere."""
+    async with pool.acquire() as connection:
+        rows = await connection.fetch("SELECT entity_id, field, version, ctid FROM pipedrive_raw.field_changes")
+    return {(row["entity_id"], row["field"], row["version"]): row["ctid"] for row in rows}
+
+
+async def test_of_a_long_life_only_the_events_beside_the_late_one_are_read(
+    pool: Pool, read_again: list[Envelope]
+) -> None:
+    company = await company_of(pool)
+    events = [deal(number * 10 * SECOND, stage_id=number % 3, title="a") for number in range(100)]
+    late = deal(305 * SECOND, stage_id=7, title="b")
+    await apply(pool, company, *events)
+
+    await apply(pool, company, late)
+
+    assert await history_of(pool, company) == told([*events, late])
+    assert 3 <= len(read_again) <= 6
+
+
+async def test_of_many_late_ones_together_no_more_is_read_than_lies_between_them(
+    pool: Pool, read_again: list[Envelope]
+) -> None:
+    company = await company_of(pool)
+    events = [deal(number * SECOND, stage_id=number % 3, title="a") for number in range(200)]
+    late = [one for number, one in enumerate(events) if 100 <= number < 130 and number % 2]
+    await apply(pool, company, *(one for one in events if one not in late))
+
+    await apply(pool, company, *late)
+
+    assert await history_of(pool, company) == told(events)
+    assert len(read_again) < 100
+
+
+async def test_what_is_not_told_again_is_looked_for_until_it_is(pool: Pool, read_again: list[Envelope]) -> None:
+    """Here a custom field that the 80 events after the late one do not carry, and its values before."""
+    company = await company_of(pool)
+
+    def custom(value: int) -> dict[str, Any]:
+        return {"custom_fields": {HASH: {"type": "enum", "id": value}}}
+
+    events = [
+        deal(0, title="a", **custom(1)),
+        *(deal(number * SECOND, title="ab"[number % 2]) for number in range(1, 10)),
+        *(deal(number * SECOND, title="ab"[number % 2]) for number in range(11, 90)),
+        deal(90 * SECOND, title="c", **custom(3)),
+        *(deal(number * SECOND, title="ab"[number % 2], **custom(4)) for number in range(91, 200)),
+    ]
+    late = deal(10 * SECOND, title="z", **custom(2))
+    await apply(pool, company, *events)
+
+    await apply(pool, company, late)
+
+    assert await history_of(pool, company) == told([*events, late])
+    assert [change[2:] for change in told([*events, late]) if change[1] == HASH] == [(1, 2), (2, 3), (3, 4)]
+    assert len(read_again) < len(events)
+
+
+async def test_what_is_told_rightly_stays_where_it_is(pool: Pool) -> None:
+    company = await company_of(pool)
+    events = [deal(number * 10 * SECOND, stage_id=number, title=f"t{number}") for number in range(6)]
+    late = deal(25 * SECOND, stage_id=9, title="t2")
+    await apply(pool, company, *events)
+    before = await places_of(pool)
+
+    await apply(pool, company, late)
+
+    after = await places_of(pool)
+    told_otherwise = {("1", "stage_id", events[3].version)}
+    assert {place for place in before if after.get(place) != before[place]} == told_otherwise
+    assert after.keys() - before.keys() == {("1", "stage_id", late.version)}
+
+
+async def test_newer_changes_beside_a_late_one_are_told_once(pool: Pool) -> None:
+    """One of them is the first to tell the title again that the late one told, the other is not concerned."""
+    company = await company_of(pool)
+    first = [deal(0, stage_id=1, title="a"), deal(10 * SECOND, stage_id=2)]
+    together = [
+        deal(5 * SECOND, stage_id=7, title="b"),
+        deal(20 * SECOND, stage_id=3, title="c"),
+        deal(30 * SECOND, stage_id=4, title="d"),
+    ]
+    await apply(pool, company, *first)
+
+    await apply(pool, company, *together)
+
+    assert await history_of(pool, company) == told([*first, *together])
+
+
+async def test_records_are_told_anew_in_portions(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retelling, "_AT_ONCE", 2)
+    company = await company_of(pool)
+
+    def of_each(at: int, stage: int) -> list[Event]:
+        return [deal(at, record, stage_id=stage + record) for record in range(1, 6)]
+
+    first, last, late = of_each(0, 10), of_each(9 * SECOND, 10), of_each(5 * SECOND, 20)
+    await apply(pool, company, *first, *last)
+
+    await apply(pool, company, *late)
+
+    for record in range(1, 6):
+        assert await history_of(pool, company, record) == told([*first, *last, *late], record)
+    assert len(await places_of(pool)) == 10
+
+
+@pytest.mark.parametrize("learnt_by_the_late_one", [True, False])
+async def test_the_events_around_are_read_by_the_types_of_this_moment(pool: Pool, learnt_by_the_late_one: bool) -> None:
+    """The late event tells the type of a value that the events around it tell without."""
+    company = await company_of(pool)
+
+    def of_v1(at: int) -> Event:
+        meta = {"v": 1, "action": "updated", "object": "deal", "id": 1, "company_id": COMPANY}
+        times = {"timestamp": (START + at) // SECOND, "timestamp_micro": START + at}
+        body = {"v": 1, "meta": meta | times, "current": {"id": 1, HASH: "43"}, "previous": None}
+        return event(json.dumps(body).encode())
+
+    def of_v2(at: int, record: int) -> Event:
+        return event(v2_body("deal", record, START + at, {"custom_fields": {HASH: {"type": "enum", "id": 43}}}))
+
+    await apply(pool, company, of_v1(0), of_v1(9 * SECOND))
+    if not learnt_by_the_late_one:
+        await apply(pool, await company_of(pool), of_v2(0, 2))
+
+    await apply(pool, company, of_v2(5 * SECOND, 1))
+
+    assert await history_of(pool, company) == []
