@@ -3,11 +3,14 @@
 import asyncio
 import getpass
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from importlib import resources
+from typing import TypeVar
 from urllib.parse import quote_plus, urlsplit, urlunsplit
 
 import asyncpg
+import psycopg
 import structlog
 from yoyo import get_backend, read_migrations
 
@@ -18,11 +21,19 @@ from store import companies, locks
 from store.companies import Company
 from store.database import Connection, describe, not_now
 from worker.applying import provision
+from worker.upkeep import journal_index
 
 _log = structlog.stdlib.get_logger(__name__)
 _MOST_RETRIES = 10
+_BUSY = (
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    psycopg.errors.LockNotAvailable,  # of the migration runner
+    psycopg.errors.DeadlockDetected,
+)
 _LOOK_EVERY = 0.5
 LOCK_WITHIN = 600.0
+T = TypeVar("T")
 
 OnWait = Callable[[str], None]
 """Told, again and again, for what the migration waits; what it raises ends the waiting."""
@@ -55,10 +66,12 @@ async def migrate(dsn: str, *, on_wait: OnWait = lambda _: None, lock_within: fl
 
 async def _migrate(connection: Connection, dsn: str) -> list[str]:
     await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {OPS}")
-    applied = await asyncio.to_thread(_run_migrations, dsn)
+    await journal_index.build_ahead(connection)
+    applied = await _when_free("what all companies share is", lambda: asyncio.to_thread(_run_migrations, dsn))
     for company in await companies.all_companies(connection):
         if company.state != companies.PURGED:
-            await _complete(connection, company)
+            complete = partial(_complete, connection, company)
+            await _when_free(f"the tables of company {company.id} are", complete)
     return applied
 
 
@@ -82,16 +95,20 @@ async def _lock(connection: Connection, on_wait: OnWait, within: float) -> None:
 
 
 async def _complete(connection: Connection, company: Company) -> None:
-    """Bring a company's tables up to date. Busy ones are left to those who use them and tried again."""
+    async with connection.transaction():
+        await provision.complete(connection, company)
+
+
+async def _when_free(subject: str, work: Callable[[], Awaitable[T]]) -> T:
+    """What is busy is left to those who use it and tried again."""
     attempt = 0
     while True:
         try:
-            async with connection.transaction():
-                return await provision.complete(connection, company)
-        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
+            return await work()
+        except _BUSY as error:
             if attempt == _MOST_RETRIES:
-                raise DatabaseUnavailable(f"the tables of company {company.id} are busy: {describe(error)}") from error
-            _log.warning("tables_busy", company_id=company.id, reason=describe(error))
+                raise DatabaseUnavailable(f"{subject} busy: {type(error).__name__}") from error
+            _log.warning("tables_busy", reason=f"{subject} busy: {type(error).__name__}")
             await asyncio.sleep(RECONNECT.delay(attempt))
             attempt += 1
 

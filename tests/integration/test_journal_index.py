@@ -1,0 +1,101 @@
+"""An upgrade that brings an index to a journal in use."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from rig.events import START, deal
+from rig.mirrored import apply, company_of
+
+from schema.errors import DatabaseUnavailable
+from store.database import Pool
+from worker.applying import journal
+from worker.upkeep.migrate import migrate
+
+BRINGS_THE_INDEX = ["0003_others", "0004_no_others"]
+
+
+@pytest.fixture
+async def before_the_index(migrated: str, pool: Pool) -> str:
+    """A database of an earlier release, with some days of journal."""
+    async with pool.acquire() as connection:
+        await journal.ensure_partitions(connection, datetime.fromtimestamp(START / 1e6, UTC).date(), 3)
+        await connection.execute("DROP INDEX pipemirror.events_of_several")
+        await connection.execute(
+            "CREATE INDEX events_others ON pipemirror.events USING gin (other_ids) WHERE other_ids IS NOT NULL"
+        )
+        await forget_migrations(pool, *BRINGS_THE_INDEX)
+    return migrated
+
+
+async def forget_migrations(pool: Pool, *names: str) -> None:
+    async with pool.acquire() as connection:
+        await connection.execute("DELETE FROM pipemirror._yoyo_migration WHERE migration_id = ANY($1)", names)
+
+
+async def parts_of_the_index(pool: Pool) -> dict[str, str]:
+    """Partition -> the index that was put together of it."""
+    async with pool.acquire() as connection:
+        rows = await connection.fetch(
+            "SELECT indrelid::regclass::text AS partition, inhrelid::regclass::text AS index "
+            "FROM pg_inherits JOIN pg_index ON indexrelid = inhrelid AND indisvalid "
+            "WHERE inhparent = to_regclass('pipemirror.events_of_several')"
+        )
+        left = await connection.fetchval("SELECT to_regclass('pipemirror.events_others')")
+    assert left is None
+    return {row["partition"]: row["index"] for row in rows}
+
+
+async def test_it_is_put_together_of_what_was_built_ahead(before_the_index: str, pool: Pool) -> None:
+    assert await migrate(before_the_index) == BRINGS_THE_INDEX
+
+    parts = await parts_of_the_index(pool)
+    assert len(parts) > 3
+    assert all(index == f"{partition}_of_several" for partition, index in parts.items())
+    assert await migrate(before_the_index) == []
+
+
+async def test_what_a_killed_upgrade_left_half_built_is_built_anew(before_the_index: str, pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        async with connection.transaction():
+            await connection.execute("UPDATE pipemirror.events SET source = source")  # keeps the upgrade waiting
+            upgrade = asyncio.create_task(migrate(before_the_index))
+            await _an_index_is_being_built(pool)
+            upgrade.cancel()
+            await asyncio.wait((upgrade,), timeout=10)
+        half_built = await connection.fetch("SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid")
+    assert [row["indexrelid"].endswith("_of_several") for row in half_built] == [True]
+
+    assert await migrate(before_the_index) == BRINGS_THE_INDEX
+
+    assert half_built[0]["indexrelid"] in (await parts_of_the_index(pool)).values()
+
+
+async def test_events_are_written_while_it_is_built(before_the_index: str, pool: Pool) -> None:
+    company = await company_of(pool)
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("UPDATE pipemirror.events SET source = source")  # keeps the upgrade waiting
+        upgrade = asyncio.create_task(migrate(before_the_index))
+        await _an_index_is_being_built(pool)
+        await asyncio.wait_for(apply(pool, company, deal(0)), 5)
+        assert not upgrade.done()
+    assert await asyncio.wait_for(upgrade, 30) == BRINGS_THE_INDEX
+
+
+async def test_a_lock_that_stays_in_the_way_is_told(
+    before_the_index: str, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.upkeep.migrate._MOST_RETRIES", 0)
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("SELECT FROM pipemirror.events")
+        with pytest.raises(DatabaseUnavailable, match="busy: LockNotAvailable"):
+            await migrate(before_the_index)
+
+    assert await migrate(before_the_index) == ["0004_no_others"]
+    assert await parts_of_the_index(pool)
+
+
+async def _an_index_is_being_built(pool: Pool) -> None:
+    async with asyncio.timeout(10), pool.acquire() as connection:
+        while not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_stat_progress_create_index)"):  # noqa: ASYNC110 - only Postgres knows
+            await asyncio.sleep(0.01)
