@@ -35,6 +35,11 @@ _OF_ONE_SCHEMA = frozenset({"42501", "42P01", "42703", "42P06", "3F000", "55P03"
 """Of those, what may be so in one company's schema only: rights, tables, columns, a table kept locked by somebody."""
 
 
+_TOUCH_SHARED = (
+    "LOCK TABLE pipemirror.companies, pipemirror.events, pipemirror.fields, pipemirror.dead_letters "
+    "IN ROW EXCLUSIVE MODE"
+)
+
 _KEEPALIVE_IDLE, _KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT = 30, 10, 3
 _UNANSWERED_MS = 30_000
 """A machine that is gone answers no packet: after so long both sides give the connection up. One whose Postgres is
@@ -150,6 +155,12 @@ def not_now(error: BaseException) -> NotNow | None:
 def concerns_one_schema(error: BaseException) -> bool:
     """Whether others may well go on while this error lasts."""
     return isinstance(error, asyncpg.PostgresError) and error.sqlstate in _OF_ONE_SCHEMA
+
+
+async def touch_shared(connection: Connection) -> None:
+    """Raise what keeps every company from being written. An error tells seldom whose table it met."""
+    async with connection.transaction():
+        await connection.execute(_TOUCH_SHARED)
 
 
 def _is_outdated_plan(error: asyncpg.PostgresError) -> bool:

@@ -14,8 +14,8 @@ from runtime.metrics import Metrics
 from schema.envelope import Envelope
 from store import dead_letters
 from store.companies import Company
-from store.database import Pool
-from worker.applying import mirror, parking, provision, suspect
+from store.database import Connection, Pool, touch_shared
+from worker.applying import mirror, parking, persistence, provision, suspect
 from worker.applying.applier import TRIES, Applier, share
 from worker.applying.breaker import BreakerOpen
 from worker.applying.held_companies import HeldCompanies
@@ -127,6 +127,35 @@ async def test_a_company_that_cannot_be_provisioned_is_tried_by_one_writer_for_a
         await asyncio.wait_for(asyncio.gather(*parts), 20)
         assert tries == TRIES
         assert await waiting(pool) == 4
+
+
+async def test_no_company_is_held_for_what_keeps_all_of_them_waiting(
+    pool: Pool, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same error as for a company's own tables, but of the journal."""
+    await worker.apply(deal(1), deal(1, OTHER))
+    asked = asyncio.Event()
+
+    async def noted(connection: Connection) -> None:
+        try:
+            await touch_shared(connection)
+        finally:
+            asked.set()
+
+    monkeypatch.setattr(persistence, "touch_shared", noted)
+    known = share(worker.metrics, numbered_slugs=True, held=worker.held)
+    unhurried = Applier(pool, worker.metrics, known, backoff=Backoff(1.0, 1.0), tries=1)
+    async with pool.acquire() as connection:
+        await connection.execute("REVOKE ALL ON pipemirror.events FROM CURRENT_USER")
+    applying = asyncio.create_task(unhurried.apply([deal(2), deal(2, OTHER)]))
+    await asyncio.wait_for(asked.wait(), 10)
+    async with pool.acquire() as connection:
+        await connection.execute("GRANT ALL ON pipemirror.events TO CURRENT_USER")
+
+    await asyncio.wait_for(applying, 10)
+    assert (await deals(pool), await deals(pool, OTHER), await waiting(pool)) == ([1, 2], [1, 2], 0)
+    assert unhurried.held_for is None
+    assert worker.told() == []
 
 
 async def test_something_in_the_way_of_provisioning_does_not_end_the_worker(pool: Pool, worker: Worker) -> None:

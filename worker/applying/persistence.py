@@ -13,7 +13,7 @@ from runtime.health import Condition
 from runtime.measurements import CONFLICTS, DATABASE_WAIT_SECONDS, HOLDS
 from runtime.metrics import Metrics
 from schema.errors import CompanyHeld, Conflict, DatabaseSilent, NotNow
-from store.database import Connection, Pool, borrowed, concerns_one_schema, not_now
+from store.database import Connection, Pool, borrowed, concerns_one_schema, not_now, touch_shared
 from worker.applying.held_companies import HeldCompanies
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -95,13 +95,24 @@ class Persistence:
                 problem = not_now(error)
                 if problem is None:
                     raise
-                if company_id is not None and attempt + 1 >= self._tries and concerns_one_schema(error):
+                tried = company_id is not None and attempt + 1 >= self._tries
+                if tried and concerns_one_schema(error) and await self._others_can_be_written():
                     self._held = None
                     raise CompanyHeld(f"company {company_id}: {problem.reason}") from error
                 attempt = await self._hold(problem, attempt)
             else:
                 self._held = None
                 return found
+
+    async def _others_can_be_written(self) -> bool:
+        try:
+            async with self._connection() as connection:
+                await touch_shared(connection)
+        except Exception as error:
+            if not_now(error) is None:
+                raise
+            return False
+        return True
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
