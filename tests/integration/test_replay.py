@@ -58,6 +58,9 @@ async def set_state(pool: Pool, state: str) -> None:
         await companies.change_state(connection, COMPANY, state)
 
 
+_PLACES = "SELECT ctid FROM pipedrive_raw.field_changes ORDER BY 1"
+
+
 async def everything(judge: Judge) -> list[Any]:
     """All rows and their history, but for when and from where they were written."""
     rows = await judge.rows(
@@ -96,10 +99,11 @@ async def test_a_lost_table_comes_back_with_its_history(pool: Pool, applier: App
 async def test_a_replay_over_an_intact_mirror_changes_nothing(pool: Pool, applier: Applier, judge: Judge) -> None:
     envelopes, truth = life(400)
     await applier.apply(envelopes)
-    before = await everything(judge)
+    before, places = await everything(judge), await judge.rows(_PLACES)
     await run(pool)
     await run(pool)
     assert await everything(judge) == before
+    assert await judge.rows(_PLACES) == places, "rows were written that are the same"
     await judge.settles(truth)
     await judge.history_is_right()
 
