@@ -8,7 +8,7 @@ import pytest
 from rig import postgres
 
 from store.database import Pool, create_pool
-from worker.applying import journal
+from worker.upkeep import partitions
 from worker.upkeep.migrate import migrate
 
 
@@ -16,7 +16,7 @@ async def _prepare(dsn: str) -> None:
     await migrate(dsn)
     pool = await create_pool(dsn, size=1, application="tests")
     async with pool.acquire() as connection:
-        await journal.ensure_partitions(connection, datetime.now(UTC).date(), 14)
+        await partitions.ensure(connection, datetime.now(UTC).date(), 14)
     await pool.close()
 
 

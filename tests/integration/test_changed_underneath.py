@@ -16,11 +16,12 @@ from store import dead_letters
 from store.database import Connection, Pool
 from worker.applying import journal
 from worker.applying.applier import Applier, share
+from worker.upkeep import partitions
 from worker.upkeep.housekeeping import Housekeeping
 
 TODAY = datetime.now(UTC).date()
 NOW = time.time_ns() // 1_000
-BEYOND = TODAY + journal.AHEAD + timedelta(days=1)
+BEYOND = TODAY + partitions.AHEAD + timedelta(days=1)
 """A day whose partition does not exist yet, but does after `make_partitions`."""
 AT_THAT_DAY = NOW + (BEYOND - TODAY) // timedelta(microseconds=1)
 SOURCE = "a1" * 20
@@ -36,7 +37,7 @@ def deal(number: int, at: int = NOW, **data: object) -> Envelope:
 
 
 async def make_partitions(connection: Connection) -> None:
-    await journal.ensure_partitions(connection, TODAY + timedelta(days=1), 15)
+    await partitions.ensure(connection, TODAY + timedelta(days=1), 15)
 
 
 async def until_somebody_waits(pool: Pool) -> None:

@@ -12,8 +12,8 @@ from runtime.metrics import Metrics
 from store import companies
 from store.companies import PURGED, Company
 from store.database import Connection, Pool
-from worker.applying import journal, provision
-from worker.upkeep import housekeeping, outgrown
+from worker.applying import provision
+from worker.upkeep import housekeeping, outgrown, partitions
 from worker.upkeep.housekeeping import Housekeeping
 
 
@@ -32,7 +32,7 @@ async def test_a_round_that_crashes_is_not_the_last_and_is_told(pool: Pool, monk
             third.set()
         raise RuntimeError
 
-    monkeypatch.setattr(journal, "ensure_partitions", crash)
+    monkeypatch.setattr(partitions, "ensure", crash)
     metrics = Metrics()
     house = Housekeeping(pool, metrics, journal_days=14)
     keeping = asyncio.create_task(house.run(every=0.01))

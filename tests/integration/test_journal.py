@@ -9,6 +9,7 @@ from rig.events import COMPANY, START, event, v2_body
 from schema.event import Event
 from store.database import Pool
 from worker.applying import journal
+from worker.upkeep import partitions
 
 TODAY = datetime.now(UTC).date()
 NOW = int(datetime.now(UTC).timestamp() * 1_000_000)
@@ -72,7 +73,7 @@ async def test_events_that_came_before_their_partition_move_into_it_and_are_stil
     ahead = at(NOW + 10 * DAY)
     await claim(pool, ahead)
     async with pool.acquire() as connection:
-        await journal.ensure_partitions(connection, TODAY + timedelta(days=5), 14)
+        await partitions.ensure(connection, TODAY + timedelta(days=5), 14)
 
     assert await partition_of(pool, ahead) == f"{TODAY + timedelta(days=10):%Y%m%d}"
     assert await claim(pool, ahead) == set()
@@ -83,7 +84,7 @@ async def test_partitions_before_retention_go_and_the_default_one_expires_by_rec
     await claim(pool, old, undated)
     later = TODAY + timedelta(days=6)
     async with pool.acquire() as connection:
-        await journal.ensure_partitions(connection, later, 14)
+        await partitions.ensure(connection, later, 14)
 
     assert await partition_days(pool) == {later + timedelta(days=n) for n in range(-14, 8)}
     async with pool.acquire() as connection:

@@ -9,7 +9,7 @@ from rig.mirrored import apply, company_of
 
 from schema.errors import DatabaseUnavailable
 from store.database import Pool
-from worker.applying import journal
+from worker.upkeep import partitions
 from worker.upkeep.migrate import migrate
 
 BRINGS_THE_INDEX = ["0003_others", "0004_no_others"]
@@ -19,7 +19,7 @@ BRINGS_THE_INDEX = ["0003_others", "0004_no_others"]
 async def before_the_index(migrated: str, pool: Pool) -> str:
     """A database of an earlier release, with some days of journal."""
     async with pool.acquire() as connection:
-        await journal.ensure_partitions(connection, datetime.fromtimestamp(START / 1e6, UTC).date(), 3)
+        await partitions.ensure(connection, datetime.fromtimestamp(START / 1e6, UTC).date(), 3)
         await connection.execute("DROP INDEX pipemirror.events_of_several")
         await connection.execute(
             "CREATE INDEX events_others ON pipemirror.events USING gin (other_ids) WHERE other_ids IS NOT NULL"

@@ -1,8 +1,7 @@
-"""The journal `pipemirror.events`: one row per distinct event, and its partitions by day of the event's own time."""
+"""The journal `pipemirror.events`: one row per distinct event, and what it tells about a record."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
-from itertools import count
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -12,10 +11,8 @@ from schema.columns import microseconds
 from schema.envelope import Envelope
 from schema.event import Event
 from schema.version import Version
-from store import locks
 from store.database import Connection
 
-AHEAD = timedelta(days=7)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_PAYLOAD = 64 * 1024 * 1024
 
@@ -156,49 +153,3 @@ async def of_several(
 def _journaled(company_id: int, row: asyncpg.Record) -> Journaled:
     body = decompress(row["payload"])
     return Version(row["version"]), Envelope(company_id, microseconds(row["received_at"]), body)
-
-
-async def ensure_partitions(connection: Connection, today: date, retention_days: int) -> None:
-    """Make the partitions from the start of retention to a week ahead, drop those before it. One process at a time."""
-    async with connection.transaction():
-        await connection.execute("SET LOCAL lock_timeout = '2s'")
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", locks.PARTITIONS)
-        days = await _partition_days(connection)
-        first = today - timedelta(days=retention_days)
-        for day in sorted(day for day in days if day < first):
-            await connection.execute(f"DROP TABLE pipemirror.events_{day:%Y%m%d}")
-        wanted = {first + timedelta(days=n) for n in range(retention_days + AHEAD.days + 1)}
-        for day in sorted(wanted - days):
-            await _make_partition(connection, day)
-        await connection.execute(
-            "DELETE FROM pipemirror.events_default WHERE received_at < $1",
-            datetime.combine(first, datetime.min.time(), UTC),
-        )
-
-
-async def days_ahead(connection: Connection, today: date) -> int:
-    """How many days from today on, without a gap, have a partition."""
-    days = await _partition_days(connection)
-    return next(n for n in count() if today + timedelta(days=n) not in days)
-
-
-async def _partition_days(connection: Connection) -> set[date]:
-    rows = await connection.fetch("SELECT relid::text AS name FROM pg_partition_tree('pipemirror.events') WHERE isleaf")
-    digits = [row["name"].rpartition("_")[2].strip('"') for row in rows]
-    return {datetime.strptime(text, "%Y%m%d").replace(tzinfo=UTC).date() for text in digits if text.isdigit()}
-
-
-async def _make_partition(connection: Connection, day: date) -> None:
-    """Events of that day that came before its partition existed move into it, so that a redelivery meets them."""
-    # From the move to the end: an event that a worker put there in between would forbid the partition.
-    await connection.execute("LOCK TABLE pipemirror.events_default IN ACCESS EXCLUSIVE MODE")
-    name = f"pipemirror.events_{day:%Y%m%d}"
-    low, high = (f"'{moment} 00:00+00'" for moment in (day, day + timedelta(days=1)))
-    await connection.execute(f"CREATE TABLE {name} (LIKE pipemirror.events INCLUDING ALL)")
-    await connection.execute(
-        f"WITH moved AS (DELETE FROM pipemirror.events_default WHERE occurred_at >= {low} AND occurred_at < {high} "
-        f"RETURNING *) INSERT INTO {name} SELECT * FROM moved"
-    )
-    await connection.execute(
-        f"ALTER TABLE pipemirror.events ATTACH PARTITION {name} FOR VALUES FROM ({low}) TO ({high})"
-    )

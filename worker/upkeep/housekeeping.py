@@ -14,7 +14,7 @@ from schema.errors import HousekeepingFailed, PartitionsMissing
 from store import companies, dead_letters, locks, replays, suspects
 from store.companies import Company
 from store.database import Connection, Pool, borrowed, concerns_one_schema, describe, not_now
-from worker.applying import journal
+from worker.upkeep import partitions
 from worker.upkeep.normalising import normalise
 from worker.upkeep.outgrown import outgrow
 
@@ -70,12 +70,12 @@ class Housekeeping:
                         await locked.execute("SELECT pg_advisory_unlock($1)", locks.HOUSEKEEPING)
             finally:
                 # Also by those who did not get the lock: who has it may fail round after round.
-                self._ahead = await journal.days_ahead(locked, now.date())
+                self._ahead = await partitions.days_ahead(locked, now.date())
                 self._metrics.set(PARTITIONS_AHEAD, self._ahead)
 
     async def _work(self, locked: Connection, now: datetime) -> None:
         """On the connection that has the lock; rows are mended on another one, for that may time out."""
-        await journal.ensure_partitions(locked, now.date(), self._journal_days)
+        await partitions.ensure(locked, now.date(), self._journal_days)
         await dead_letters.expire(locked, now - timedelta(days=self._journal_days))
         await suspects.expire(locked, now - timedelta(days=1))
         await replays.expire(locked, now - timedelta(days=self._journal_days))
