@@ -109,8 +109,10 @@ async def create_pool(
 def describe(error: BaseException) -> str:
     """What went wrong, without any value: neither DETAIL, which prints whole rows, nor what a message may quote."""
     name, state = type(error).__name__, getattr(error, "sqlstate", None)
-    if isinstance(error, asyncpg.PostgresError) and not str(state).startswith("22"):
-        return f"{name} ({state}): {error.args[0] if error.args else ''}"[:300]
+    if (isinstance(error, asyncpg.PostgresError) or state) and not str(state).startswith("22"):
+        # The runner of migrations has a driver of its own, whose DETAIL and quotations stand on further lines.
+        message = str(error.args[0]).partition("\n")[0] if error.args else ""
+        return f"{name} ({state}): {message}"[:300]
     if isinstance(error, asyncpg.DataError) or state:
         return f"{name}{f' ({state})' if state else ''}: Postgres cannot hold one of the values"
     if isinstance(error, (OSError, TimeoutError, asyncpg.InterfaceError, Problem)):

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from schema import ddl
 from schema.entities import BY_NAME, ENTITIES
-from schema.errors import MigrationWaits, Misconfigured
+from schema.errors import DatabaseUnavailable, MigrationWaits, Misconfigured
 from store import companies
 from store.companies import Company
-from store.database import Pool, create_pool
+from store.database import Connection, Pool, create_pool
 from worker.applying.provision import provision
 from worker.upkeep.migrate import migrate
 
@@ -127,6 +128,29 @@ async def test_an_upgrade_and_events_being_applied_do_not_wait_for_each_other(
     await asyncio.wait_for(upgrade, 20)
     async with pool.acquire() as connection:
         assert await connection.fetchval("SELECT count(arr) FROM pipedrive_raw.deals") == 0
+
+
+async def test_whose_tables_keep_an_upgrade_waiting_is_told(
+    migrated: str, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hurried(connection: Connection) -> None:
+        await connection.execute("SET LOCAL lock_timeout = '50ms'")
+
+    monkeypatch.setattr("worker.applying.provision.lock_ddl", hurried)
+    monkeypatch.setattr("worker.upkeep.migrate._MOST_RETRIES", 1)
+    await make(pool, 5)
+    async with pool.acquire() as connection:
+        await connection.execute("UPDATE pipemirror.companies SET catalogue = 'of an older release'")
+        async with connection.transaction():
+            await companies.hold(connection, Company(5, "pipedrive", companies.ACTIVE))
+            with capture_logs() as logged, pytest.raises(DatabaseUnavailable) as problem:
+                await migrate(migrated)
+
+    assert problem.value.reason == (
+        "somebody uses the tables of company 5: LockNotAvailableError (55P03): canceling statement due to lock timeout"
+    )
+    told = [line for line in logged if line["event"] == "tables_busy"]
+    assert [(line["company_id"], line["reason"]) for line in told] == [(5, problem.value.reason)]
 
 
 async def _somebody_waits(pool: Pool) -> None:

@@ -1,10 +1,11 @@
 """Which errors of Postgres say "not now": the work is held. All others are this one event's."""
 
 import asyncpg
+import psycopg
 import pytest
 
 from schema.errors import Conflict, DatabaseUnavailable
-from store.database import not_now
+from store.database import describe, not_now
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,25 @@ def test_a_check_of_somebodys_own_refuses_the_event() -> None:
 )
 def test_what_the_content_is_to_blame_for_is_not_held(error: type[asyncpg.PostgresError]) -> None:
     assert not_now(error("never")) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (asyncpg.LockNotAvailableError("a lock timeout"), "LockNotAvailableError (55P03): a lock timeout"),
+        (
+            psycopg.errors.UniqueViolation("a duplicate key\nDETAIL:  Key (name)=(Ada) already exists."),
+            "UniqueViolation (23505): a duplicate key",
+        ),
+        (
+            asyncpg.InvalidTextRepresentationError('invalid input syntax: "Ada"'),
+            "InvalidTextRepresentationError (22P02): Postgres cannot hold one of the values",
+        ),
+        (
+            psycopg.errors.InvalidTextRepresentation('invalid input syntax: "Ada"'),
+            "InvalidTextRepresentation (22P02): Postgres cannot hold one of the values",
+        ),
+    ],
+)
+def test_what_went_wrong_is_told_without_a_value(error: Exception, told: str) -> None:
+    assert describe(error) == told

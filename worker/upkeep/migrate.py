@@ -67,11 +67,11 @@ async def migrate(dsn: str, *, on_wait: OnWait = lambda _: None, lock_within: fl
 async def _migrate(connection: Connection, dsn: str) -> list[str]:
     await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {OPS}")
     await journal_index.build_ahead(connection)
-    applied = await _when_free("what all companies share is", lambda: asyncio.to_thread(_run_migrations, dsn))
+    applied = await _when_free("what all companies share", lambda: asyncio.to_thread(_run_migrations, dsn))
     for company in await companies.all_companies(connection):
         if company.state != companies.PURGED:
             complete = partial(_complete, connection, company)
-            await _when_free(f"the tables of company {company.id} are", complete)
+            await _when_free(f"the tables of company {company.id}", complete, company_id=company.id)
     return applied
 
 
@@ -99,16 +99,17 @@ async def _complete(connection: Connection, company: Company) -> None:
         await provision.complete(connection, company)
 
 
-async def _when_free(subject: str, work: Callable[[], Awaitable[T]]) -> T:
-    """What is busy is left to those who use it and tried again."""
+async def _when_free(subject: str, work: Callable[[], Awaitable[T]], **about: int) -> T:
+    """What is busy is left to those who use it and tried again. `about` it the log says more."""
     attempt = 0
     while True:
         try:
             return await work()
         except _BUSY as error:
+            reason = f"somebody uses {subject}: {describe(error)}"
             if attempt == _MOST_RETRIES:
-                raise DatabaseUnavailable(f"{subject} busy: {type(error).__name__}") from error
-            _log.warning("tables_busy", reason=f"{subject} busy: {type(error).__name__}")
+                raise DatabaseUnavailable(reason) from error
+            _log.warning("tables_busy", reason=reason, **about)
             await asyncio.sleep(RECONNECT.delay(attempt))
             attempt += 1
 
