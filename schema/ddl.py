@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 from schema.entities import ENTITIES, Entity
 from schema.record import VERSION_COLUMNS
@@ -77,6 +78,7 @@ def create_indexes(slug: str) -> Iterator[str]:
     yield f"CREATE INDEX IF NOT EXISTS {HISTORY}_record ON {history} (entity, entity_id, changed_at)"
 
 
+@cache
 def fingerprint() -> str:
     """Changes whenever this release's catalogue makes other tables than an earlier one: then they are completed."""
     statements = (*create_tables(""), *create_indexes(""))

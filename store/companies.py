@@ -61,6 +61,17 @@ async def all_companies(connection: Connection) -> list[Company]:
     return [Company(**row) for row in rows]
 
 
+async def outdated(connection: Connection, catalogue: str) -> list[Company]:
+    """Those whose tables were last completed to another catalogue, or never; purged ones have none."""
+    rows = await connection.fetch(
+        "SELECT id, slug, state FROM pipemirror.companies WHERE state <> $1 AND catalogue IS DISTINCT FROM $2 "
+        "ORDER BY id",
+        PURGED,
+        catalogue,
+    )
+    return [Company(**row) for row in rows]
+
+
 async def catalogue_of(connection: Connection, company_id: int) -> str | None:
     """Fingerprint of the catalogue that the company's tables were completed to."""
     found: str | None = await connection.fetchval(

@@ -10,8 +10,7 @@ import asyncpg
 
 from cli.doctor.finding import Finding, fail, ok, warn
 from schema import ddl
-from store import held, purges, replays
-from store.companies import PAUSED, all_companies
+from store import companies, held, purges, replays
 from store.database import Connection, create_pool, describe
 
 OLDEST_POSTGRES: Final = 150_000
@@ -153,15 +152,11 @@ async def _migrations(connection: Connection) -> Finding:
 
 
 async def _companies(connection: Connection) -> Finding:
-    outdated = await connection.fetch(
-        "SELECT id FROM pipemirror.companies WHERE state <> 'purged' AND catalogue IS DISTINCT FROM $1 ORDER BY id",
-        ddl.fingerprint(),
-    )
-    if outdated:
-        ids = ", ".join(str(row["id"]) for row in outdated[:10])
+    if outdated := await companies.outdated(connection, ddl.fingerprint()):
+        ids = ", ".join(str(company.id) for company in outdated[:10])
         return warn("companies", f"tables of another release: {len(outdated)} companies, such as {ids}", _MIGRATE)
-    known = await all_companies(connection)
-    paused = [str(company.id) for company in known if company.state == PAUSED]
+    known = await companies.all_companies(connection)
+    paused = [str(company.id) for company in known if company.state == companies.PAUSED]
     if paused:
         advice = "`companies resume ID` before JOURNAL_DAYS are over."
         return warn("companies", f"{len(known)}, paused: {', '.join(paused[:10])}", advice)

@@ -14,7 +14,7 @@ from schema.errors import DatabaseUnavailable, MigrationWaits, Misconfigured
 from store import companies
 from store.companies import Company
 from store.database import Connection, Pool, create_pool
-from worker.applying.provision import provision
+from worker.applying.provision import lock_ddl, provision
 from worker.upkeep.migrate import migrate
 
 MIGRATIONS = sorted(path.stem for path in (Path(ddl.__file__).parent / "migrations").glob("*.sql"))
@@ -128,6 +128,18 @@ async def test_an_upgrade_and_events_being_applied_do_not_wait_for_each_other(
     await asyncio.wait_for(upgrade, 20)
     async with pool.acquire() as connection:
         assert await connection.fetchval("SELECT count(arr) FROM pipedrive_raw.deals") == 0
+
+
+async def test_a_start_with_nothing_to_upgrade_asks_for_no_lock_on_tables(
+    migrated: str, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many companies there are: nobody has to wait, neither it nor who is just making a new company."""
+    monkeypatch.setattr("worker.upkeep.migrate._MOST_RETRIES", 0)
+    for company_id in (5, 6):
+        await make(pool, company_id)
+    async with pool.acquire() as connection, connection.transaction():
+        await lock_ddl(connection)
+        assert await migrate(migrated) == []
 
 
 async def test_whose_tables_keep_an_upgrade_waiting_is_told(

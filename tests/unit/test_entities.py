@@ -127,3 +127,8 @@ def test_every_entity_has_samples_of_every_action() -> None:
         actions = {(version, action) for version in versions for action in ("create", "change", "delete")}
         # v2 tells the deletion of a user as a change.
         assert actions - told[entity.name] == ({("v2", "delete")} if entity.name == "user" else set()), entity.name
+
+
+def test_the_fingerprint_of_the_catalogue_is_made_once() -> None:
+    """Whoever starts compares it with every company's."""
+    assert ddl.fingerprint() is ddl.fingerprint()

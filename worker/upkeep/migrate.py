@@ -15,6 +15,7 @@ import structlog
 from yoyo import get_backend, read_migrations
 
 from runtime.backoff import RECONNECT
+from schema import ddl
 from schema.ddl import OPS
 from schema.errors import DatabaseUnavailable, MigrationWaits, Misconfigured
 from store import companies, locks
@@ -68,10 +69,9 @@ async def _migrate(connection: Connection, dsn: str) -> list[str]:
     await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {OPS}")
     await journal_index.build_ahead(connection)
     applied = await _when_free("what all companies share", lambda: asyncio.to_thread(_run_migrations, dsn))
-    for company in await companies.all_companies(connection):
-        if company.state != companies.PURGED:
-            complete = partial(_complete, connection, company)
-            await _when_free(f"the tables of company {company.id}", complete, company_id=company.id)
+    for company in await companies.outdated(connection, ddl.fingerprint()):
+        complete = partial(_complete, connection, company)
+        await _when_free(f"the tables of company {company.id}", complete, company_id=company.id)
     return applied
 
 
