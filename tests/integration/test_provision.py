@@ -6,6 +6,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from rig.waiting import until_somebody_waits
 from structlog.testing import capture_logs
 
 from schema import ddl
@@ -122,7 +123,7 @@ async def test_an_upgrade_and_events_being_applied_do_not_wait_for_each_other(
         async with connection.transaction():
             await companies.hold(connection, Company(5, "pipedrive", companies.ACTIVE))
             upgrade = asyncio.create_task(migrate(migrated))
-            await _somebody_waits(pool)
+            await until_somebody_waits(pool)
             await connection.execute("SELECT FROM pipedrive_raw.deals FOR NO KEY UPDATE")
 
     await asyncio.wait_for(upgrade, 20)
@@ -163,16 +164,6 @@ async def test_whose_tables_keep_an_upgrade_waiting_is_told(
     )
     told = [line for line in logged if line["event"] == "tables_busy"]
     assert [(line["company_id"], line["reason"]) for line in told] == [(5, problem.value.reason)]
-
-
-async def _somebody_waits(pool: Pool) -> None:
-    waiting = (
-        "SELECT EXISTS (SELECT FROM pg_stat_activity "
-        "WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0)"
-    )
-    async with asyncio.timeout(10), pool.acquire() as connection:
-        while not await connection.fetchval(waiting):  # noqa: ASYNC110 - only Postgres knows
-            await asyncio.sleep(0.01)
 
 
 async def test_an_upgrade_adds_the_columns_that_an_older_table_lacks(migrated: str, pool: Pool) -> None:

@@ -7,7 +7,7 @@ import pytest
 from rig.events import COMPANY, START, deal, envelope, v2_body
 from rig.judge import Judge
 from rig.telling import life
-from rig.waiting import until
+from rig.waiting import until, until_somebody_waits
 
 from runtime.measurements import EVENTS
 from runtime.metrics import Metrics
@@ -186,6 +186,31 @@ async def test_a_table_in_use_is_named_and_the_rest_waits(pool: Pool, applier: A
             await purged(pool)
     await purged(pool)
     assert await remains(judge) == {}
+
+
+async def test_while_it_counts_others_may_be_made(pool: Pool, applier: Applier, judge: Judge) -> None:
+    await applier.apply([deal(0).envelope])
+    async with pool.acquire() as connection:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE pipedrive_raw.deals IN ACCESS EXCLUSIVE MODE")  # counting takes long
+            purging = asyncio.create_task(purged(pool))
+            await until_somebody_waits(pool)
+            async with pool.acquire() as theirs:
+                await provision.provision(theirs, OTHER, numbered_slugs=True)
+            assert not purging.done()
+        await purging
+    assert await remains(judge) == {}
+    assert (await receipt(pool)).deleted["deals"] == 1
+
+
+async def test_two_that_purge_at_once_count_nothing_twice(pool: Pool, applier: Applier, judge: Judge) -> None:
+    envelopes, _ = life(250)
+    await applier.apply(envelopes)
+    rows = await judge.value("SELECT count(*) FROM pipedrive_raw.deals")
+    await asyncio.gather(*(purged(pool) for _ in range(3)))
+    assert await remains(judge) == {}
+    found = await receipt(pool)
+    assert (found.deleted["deals"], found.deleted["events"]) == (rows, len(envelopes))
 
 
 async def test_a_company_that_is_not_known_cannot_be_purged(pool: Pool) -> None:

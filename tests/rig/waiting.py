@@ -4,6 +4,8 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 
+from store.database import Pool
+
 EVERY = 0.05
 
 
@@ -27,3 +29,14 @@ async def until(
 async def _holds(condition: Callable[[], Awaitable[object] | object]) -> bool:
     found = condition()
     return bool(await found if inspect.isawaitable(found) else found)
+
+
+async def until_somebody_waits(pool: Pool) -> None:
+    """A session of the pool's database waits for another one's lock."""
+    waits = (
+        "SELECT EXISTS (SELECT FROM pg_stat_activity "
+        "WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0)"
+    )
+
+    async with pool.acquire() as connection:
+        await until(lambda: connection.fetchval(waits), what="a session that waits")

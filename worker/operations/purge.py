@@ -20,6 +20,8 @@ from worker.applying import provision
 CHUNK = 5_000
 """Rows of the journal per transaction."""
 
+_COUNT_WITHIN = 600.0
+
 _OPS_TABLES = ("dead_letters", "held", "fields", "suspects")
 
 _TABLES = """
@@ -49,7 +51,7 @@ async def to_delete(pool: Pool, company: Company) -> int:
         rows = len(await connection.fetch(_TABLES, quoted(raw_schema(company.slug))))
         for table in ("events", *_OPS_TABLES):
             rows += await connection.fetchval(
-                f"SELECT count(*) FROM pipemirror.{table} WHERE company_id = $1", company.id
+                f"SELECT count(*) FROM pipemirror.{table} WHERE company_id = $1", company.id, timeout=_COUNT_WITHIN
             )
         return rows
 
@@ -93,14 +95,19 @@ async def _drop_tables(pool: Pool, company: Company) -> AsyncIterator[int]:
 
 
 async def _drop(connection: Connection, company: Company, table: str, name: str) -> None:
-    """What depends on it, such as views that somebody made, goes with it."""
+    """What depends on it, such as views that somebody made, goes with it.
+
+    Counted before, as no worker writes to a purged company: the lock is that of all companies' tables. Nor in the same
+    transaction, for two that purge at once would then keep the table from each other.
+    """
     try:
+        rows = await connection.fetchval(f"SELECT count(*) FROM {table}", timeout=_COUNT_WITHIN)
         async with connection.transaction():
             await provision.lock_ddl(connection)
-            await connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
-            rows = await connection.fetchval(f"SELECT count(*) FROM {table}", timeout=600)
             await connection.execute(f"DROP TABLE {table} CASCADE")
             await purges.add_deleted(connection, company.id, name, rows)
+    except asyncpg.UndefinedTableError:
+        return  # another purge was first, and entered it
     except asyncpg.LockNotAvailableError as error:
         raise DatabaseUnavailable(f"somebody uses {table}: end that query, then purge again") from error
 
