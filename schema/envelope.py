@@ -14,6 +14,9 @@ from typing import Final, NamedTuple
 from schema.errors import NotAnEvent, UnknownFormat
 
 FORMAT: Final = 1
+NOBODY: Final = 0
+"""The company of what names none, or several."""
+
 MAX_BUNDLE_EVENTS: Final = 64
 MAX_BUNDLE_BYTES: Final = 64 * 1024
 """A bundle closes before it would exceed either bound; a larger event travels alone."""

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 import structlog
 
 from runtime.health import Condition
 from runtime.transport import Message, Subscription
-from schema.envelope import Envelope, unpack
+from schema.envelope import NOBODY, Envelope, unpack
 from schema.errors import NotAnEvent, UnknownFormat
 from schema.event import Refusal
 from worker import groups
@@ -21,10 +21,6 @@ _log = structlog.stdlib.get_logger(__name__)
 
 SUSPICIOUS = 2
 """A message given back this often may hold the event that kills workers: it is tried by itself."""
-
-
-_NOBODY: Final = 0
-"""The company of what names none."""
 
 
 class Consumer:
@@ -103,7 +99,7 @@ class Consumer:
         """Begin to apply the batch as soon as the one before it is done; what is written first is read meanwhile."""
         waiting = groups.of(batch.envelopes)
         if batch.refused:
-            waiting.append(Group(_NOBODY, (), batch.refused))
+            waiting.append(Group(NOBODY, (), batch.refused))
         if waiting:
             await self._writers.read(waiting[0])
         await self._applied()
@@ -159,4 +155,4 @@ class Consumer:
 
 
 def _refused(message: Message, problem: NotAnEvent) -> Refusal:
-    return Refusal(Envelope(_NOBODY, 0, message.body), problem, {})
+    return Refusal(Envelope(NOBODY, 0, message.body), problem, {})

@@ -12,7 +12,7 @@ from rig.transports import until
 
 from runtime.backoff import Backoff
 from runtime.metrics import Metrics
-from schema.envelope import FORMAT, Envelope, pack
+from schema.envelope import FORMAT, NOBODY, Envelope, pack
 from schema.event import Event
 from store import dead_letters, suspects
 from store.companies import Company
@@ -133,6 +133,26 @@ async def test_a_message_that_came_back_too_often_is_tried_by_itself(
     assert await ids(pool) == [1, 2, 3, 4, 5]
     assert await codes(pool) == ["unreadable_json"]
     assert await suspected(pool) == 0
+
+
+async def test_a_message_of_several_companies_is_counted_as_nobodys(
+    queue: Scripted, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A purge deletes what is counted of its company; the count of the others' events must outlive it."""
+    counted = []
+    apply = mirror.apply
+
+    async def noted(connection: Connection, company: Company, events: Sequence[Event]) -> mirror.Applied:
+        counted.append(await connection.fetchval("SELECT company_id FROM pipemirror.suspects"))
+        return await apply(connection, company, events)
+
+    monkeypatch.setattr(mirror, "apply", noted)
+    other = envelope(v2_body("deal", 2, START, {"title": "deal 2"}, company_id=str(COMPANY + 1)), COMPANY + 1)
+    queue.put(deal(1), other, redeliveries=SUSPICIOUS)
+    queue.put(deal(2), deal(3), redeliveries=SUSPICIOUS)
+    async with consuming(queue, pool):
+        await until(lambda: len(queue.acked) == 2)
+    assert counted == [NOBODY, NOBODY, COMPANY]
 
 
 async def test_a_message_whose_attempt_did_not_end_is_tried_event_by_event(

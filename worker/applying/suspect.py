@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 
-from schema.envelope import Envelope
+from schema.envelope import NOBODY, Envelope
 from schema.errors import CompanyHeld, CrashedWorker
 from schema.event import Refusal
 from store import suspects
@@ -24,27 +24,33 @@ Apply = Callable[[Sequence[Envelope]], Awaitable[None]]
 
 
 async def apply_message(applier: Applier, envelopes: Sequence[Envelope]) -> None:
-    """Apply a message's envelopes, together if that was not begun before."""
+    """Apply a message's envelopes, together if that was not begun before.
+
+    One of several companies is counted as nobody's: a purge deletes what is counted of its company, and that the
+    message did not end is to be known for the others' sake. What stays of it is a digest, for a day at most.
+    """
     if len(envelopes) == 1:
         await apply_alone(applier, envelopes[0], applier.apply)
         return
 
-    async def attempt(attempts: int) -> None:
-        if attempts == 1:
+    async def attempt(number: int) -> None:
+        if number == 1:
             await applier.apply(envelopes)
             return
         for envelope in envelopes:
             await apply_alone(applier, envelope, applier.apply)
 
-    await _counted(applier, digest(envelopes), envelopes[0].company_id, attempt)
+    companies = {envelope.company_id for envelope in envelopes}
+    company_id = companies.pop() if len(companies) == 1 else NOBODY
+    await _counted(applier, digest(envelopes), company_id, attempt)
 
 
 async def apply_alone(applier: Applier, envelope: Envelope, apply: Apply) -> None:
     """An event that kills its worker each time is given up by the next one."""
 
-    async def attempt(attempts: int) -> None:
-        if attempts > MOST_ATTEMPTS:
-            problem = CrashedWorker(f"{attempts - 1} workers died while they applied this event")
+    async def attempt(number: int) -> None:
+        if number > MOST_ATTEMPTS:
+            problem = CrashedWorker(f"{number - 1} workers died while they applied this event")
             await applier.park([parking.of_refusal(Refusal(envelope, problem, parking.about(envelope)))])
         else:
             await apply([envelope])
@@ -61,9 +67,9 @@ async def _counted(
     applier: Applier, suspected: bytes, company_id: int, attempt: Callable[[int], Awaitable[None]]
 ) -> None:
     """Make an attempt that knows its number, the first one being 1."""
-    attempts = await applier.persist(lambda connection: suspects.note(connection, suspected, company_id))
+    number = await applier.persist(lambda connection: suspects.note(connection, suspected, company_id))
     try:
-        await attempt(attempts)
+        await attempt(number)
     except (BreakerOpen, CompanyHeld, asyncio.CancelledError):
         # The worker ends by itself, or goes on: that is nothing that killed it.
         with suppress(TimeoutError):
