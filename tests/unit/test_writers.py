@@ -1,6 +1,8 @@
 """How a batch is dealt out to writers; here they write when told to."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Iterable, Sequence
 from typing import cast
 
@@ -13,8 +15,8 @@ from schema.event import Event, Readable, Refusal, read
 from schema.mark import Mark
 from worker import groups
 from worker.applying.applier import Applier
-from worker.groups import MOST_TOGETHER
-from worker.writers import Writers
+from worker.groups import MOST_TOGETHER, READ_AT_ONCE
+from worker.writers import _DEALT, Writers
 
 
 class Scripted:
@@ -53,11 +55,13 @@ class Scripted:
 
 
 class Room:
-    """Two writers and their appliers."""
+    """Two writers and their appliers. `quick`: the second one writes at once, whatever the first one waits for."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, quick: bool = False) -> None:
         self.write = asyncio.Event()
-        self.appliers = [Scripted(self.write), Scripted(self.write)]
+        at_once = asyncio.Event()
+        at_once.set()
+        self.appliers = [Scripted(self.write), Scripted(at_once if quick else self.write)]
         self.writers = Writers(cast("list[Applier]", self.appliers))  # as much of them as is used
 
     def begin(self, *envelopes: Envelope) -> "asyncio.Task[None]":
@@ -107,16 +111,61 @@ async def test_of_many_companies_each_goes_to_one_writer_as_a_whole() -> None:
         assert {company % 2 for company in companies} == {number}
 
 
-async def test_no_more_is_read_than_is_soon_written() -> None:
+async def test_of_many_companies_one_whose_writing_takes_long_keeps_no_other_writer_waiting() -> None:
+    room = Room(quick=True)
+    applying = room.begin(*of_companies(40))
+    await until(lambda: room.appliers[1].done == 20, what="the other writer is done with all of its companies")
+    assert len(room.appliers[0].begun) == 1
+    await room.finish(applying)
+
+
+async def test_of_one_company_an_entity_whose_writing_takes_long_does_not_soon_keep_the_others_waiting() -> None:
+    room = Room(quick=True)
+    parts = _DEALT - 1
+    mixed = [found for at in range(parts * MOST_TOGETHER // 2) for found in (deal(at, at).envelope, person(at, at))]
+    applying = room.begin(*mixed)
+    await until(lambda: room.appliers[1].done == parts, what="the other writer is done with its part of all groups")
+    assert len(room.appliers[0].begun) == 1
+    await room.finish(applying)
+    assert [id_ for _, _, id_ in room.appliers[0].about] == [str(at) for at in range(len(mixed) // 2)]
+
+
+async def test_of_many_companies_no_more_is_read_than_is_soon_written() -> None:
     room = Room()
     applying = room.begin(*of_companies(40))
     await until(lambda: all(applier.begun for applier in room.appliers), what="both at work")
-    for _ in range(50):  # every task has had its turn many times over
-        await asyncio.sleep(0)
-    # Of each writer one at hand and one waiting, and one that has found no place yet.
-    assert room.appliers[0].read_so_far == 5
+    await all_have_had_their_turn()
+    assert room.appliers[0].read_so_far == 4  # of each writer one at hand and the next one
     await room.finish(applying)
     assert room.appliers[0].read_so_far == 40
+
+
+async def test_of_one_company_no_more_is_read_than_may_pile_up() -> None:
+    room = Room()
+    applying = room.begin(*(deal(at, at).envelope for at in range(MOST_TOGETHER * (_DEALT + 4))))
+    bound = MOST_TOGETHER * (_DEALT + 1)  # and one that has found no room yet
+    await until(lambda: room.appliers[0].read_so_far == bound, what="all read for which there is room")
+    await all_have_had_their_turn()
+    assert room.appliers[0].read_so_far == bound
+    await room.finish(applying)
+
+
+async def all_have_had_their_turn() -> None:
+    for _ in range(2 * MOST_TOGETHER // READ_AT_ONCE):  # every task, and time to read one more group
+        await asyncio.sleep(0)
+
+
+async def test_what_was_written_is_let_go_of_also_by_a_writer_that_waits_for_more() -> None:
+    room = Room(quick=True)
+    quick = room.appliers[1]
+    deals = (deal(at, at).envelope for at in range(MOST_TOGETHER * (_DEALT + 1)))  # more than there is room for
+    applying = room.begin(envelope(b"broken"), *deals)
+    await until(lambda: quick.done == 1, what="written")
+    await all_have_had_their_turn()
+    problems = [weakref.ref(one.problem) for one in quick.begun.pop() if isinstance(one, Refusal)]
+    gc.collect()
+    assert [problem() for problem in problems] == [None]
+    await room.finish(applying)
 
 
 async def test_a_mark_is_met_when_all_that_was_queued_before_is_done() -> None:
@@ -124,8 +173,7 @@ async def test_a_mark_is_met_when_all_that_was_queued_before_is_done() -> None:
     mark = envelope(Mark("token", "lane").body)
     applying = room.begin(*(deal(at).envelope for at in range(3)), mark, person(0))
     await until(lambda: all(applier.begun for applier in room.appliers), what="both at work")
-    for _ in range(50):
-        await asyncio.sleep(0)
+    await all_have_had_their_turn()
     begun = [one for applier in room.appliers for part in applier.begun for one in part]
     assert not any(isinstance(one, Refusal) for one in begun)
     await room.finish(applying)
