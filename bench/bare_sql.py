@@ -37,7 +37,7 @@ class Written:
 
 
 async def write(dsn: str, captured: Captured, way: str, postgres: psutil.Process) -> Written:
-    pool = await create_pool(dsn, size=1, application="bench bare")
+    pool = await create_pool(dsn, size=1, application="bench bare", lasting=True)
     commits: list[float] = []
     used: list[tuple[float, float]] = []
     try:

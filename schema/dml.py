@@ -1,9 +1,14 @@
 """The statements of the hot path that depend on the catalogue, as text. Values are always parameters."""
 
-from functools import cache
+from functools import cache, lru_cache
+from typing import Final
 
 from schema.ddl import HISTORY, MERGES, columns, quoted, raw_schema, table
 from schema.entities import Entity
+
+_KEPT: Final = 8_192
+"""Texts of each kind: as many as the connections of a worker keep prepared. To make one again is little beside
+preparing it again."""
 
 HISTORY_COLUMNS = (
     "entity", "entity_id", "field", "old_value", "new_value", "changed_at", "user_id", "source", "version",
@@ -16,7 +21,7 @@ def written(entity: Entity) -> tuple[str, ...]:
     return tuple(name for name in columns(entity) if name != "_synced_at")
 
 
-@cache
+@lru_cache(_KEPT)
 def lock_rows(slug: str, entity: Entity) -> str:
     """$1: ids. Locks in id order, as every writer does, so that no two writers wait for each other."""
     names = ", ".join(quoted(name) for name in written(entity))
@@ -26,7 +31,7 @@ def lock_rows(slug: str, entity: Entity) -> str:
     )
 
 
-@cache
+@lru_cache(_KEPT)
 def upsert(slug: str, entity: Entity) -> str:
     """Parameters as `written`. Returns the id, or nothing if the row moved since it was read: then fold again."""
     names = written(entity)

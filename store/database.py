@@ -53,18 +53,21 @@ _SOCKET_OPTIONS = {
 }
 
 
-STATEMENTS: Final = 4_096
-"""Prepared statements that a connection keeps, for as long as it lives: two for each table of each company.
-
-One that has to be prepared again costs ten times its execution; one that is kept, up to 100 KB in the server.
-"""
-
-
 async def _leave(_: Any) -> None:
     """Open transactions are ended all the same."""
 
 
+STATEMENTS: Final = 4_096
+"""Prepared statements that a lasting connection keeps: all that it needs for about a hundred companies.
+
+Of a company with events of all kinds these are two for each of its tables, four for its history, one for its merges;
+statements that all companies share are few. One that has to be prepared again costs ten times its execution; one that
+is kept, up to 100 KB in the server.
+"""
+
 _LASTING: Final[dict[str, Any]] = {
+    "statement_cache_size": STATEMENTS,
+    "max_cached_statement_lifetime": 0,
     "reset": _leave,  # a round trip for each transaction
     "max_queries": math.inf,  # else all is prepared again after 50,000
     "max_inactive_connection_lifetime": 0,
@@ -76,8 +79,8 @@ async def create_pool(
 ) -> Pool:
     """A pool whose connections read and write jsonb as plain values. Raise DatabaseUnavailable.
 
-    A `lasting` connection is kept for as long as it works, and is not reset between two borrowers: who borrows it must
-    leave nothing behind in the session.
+    A `lasting` connection is kept for as long as it works, with what was prepared on it, and is not reset between two
+    borrowers: who borrows it must leave nothing behind in the session.
     """
     try:
         return await asyncpg.create_pool(
@@ -86,8 +89,6 @@ async def create_pool(
             max_size=size,
             init=_prepare,
             command_timeout=command_timeout,
-            statement_cache_size=STATEMENTS,
-            max_cached_statement_lifetime=0,
             **(_LASTING if lasting else {}),
             server_settings={
                 "application_name": application,

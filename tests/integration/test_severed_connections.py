@@ -51,6 +51,21 @@ async def test_after_the_first_that_timed_out_nobody_waits_any_more(far_pool: Po
         assert [await ask(far_pool) for _ in range(8)] == [1] * 8
 
 
+@pytest.mark.parametrize("lasting", [True, False])
+async def test_only_a_lasting_connection_keeps_every_statement(migrated: str, *, lasting: bool) -> None:
+    """Each of them takes room in the server, for whoever walks over companies and never comes back."""
+    pool = await create_pool(migrated, size=1, application="tests", lasting=lasting)
+    try:
+        async with pool.acquire() as connection:
+            for number in range(300):
+                await connection.fetchval(f"SELECT $1::int + {number}", number)
+            statements = await connection.fetch("SELECT statement FROM pg_prepared_statements")
+            kept = sum("$1::int" in row["statement"] for row in statements)
+    finally:
+        await pool.close()
+    assert (kept == 300) == lasting
+
+
 async def test_a_lasting_connection_is_kept_and_its_open_transaction_is_not(migrated: str) -> None:
     pool = await create_pool(migrated, size=1, application="tests", lasting=True)
     try:
