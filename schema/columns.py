@@ -84,8 +84,14 @@ def _from_text(value: str) -> datetime | None:
     return found if zone is UTC else found.replace(tzinfo=UTC) if zone is None else found.astimezone(UTC)
 
 
-def microseconds(instant: datetime) -> int:
-    return (instant - _EPOCH) // timedelta(microseconds=1)
+def microseconds(at: datetime) -> int:
+    """Since 1970."""
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def instant(since_1970: int) -> datetime:
+    """Of microseconds; exact, which a float would not be."""
+    return _EPOCH + timedelta(microseconds=since_1970)
 
 
 def _from_number(value: float) -> datetime:

@@ -46,22 +46,26 @@ def upsert(slug: str, entity: Entity) -> str:
 
 
 def read_history(slug: str) -> str:
-    """$1 entity, $2 entity_ids, $3 and $4 of each, changed_at from and to. The rows, and where they stand as `ctid`."""
+    """$1 entity, $2 entity_ids, $3 and $4 of each, changed_at from and to.
+
+    The rows of each, whose `number` counts from 1, and where they stand as `ctid`.
+    """
     return (
-        "SELECT told.* FROM unnest($2::text[], $3::timestamptz[], $4::timestamptz[]) AS asked (record, since, until) "
-        "CROSS JOIN LATERAL ("
+        "SELECT number, told.* FROM unnest($2::text[], $3::timestamptz[], $4::timestamptz[]) WITH ORDINALITY "
+        "AS asked (record_id, since, until, number) CROSS JOIN LATERAL ("
         f"SELECT ctid, {', '.join(HISTORY_COLUMNS)} FROM {_history(slug)} "
         # OFFSET 0: record by record, by the index, however small the table is believed to be.
-        "WHERE entity = $1 AND entity_id = record AND changed_at BETWEEN since AND until OFFSET 0) AS told"
+        "WHERE entity = $1 AND entity_id = record_id AND changed_at BETWEEN since AND until OFFSET 0) AS told"
     )
 
 
 def read_history_before(slug: str) -> str:
-    """$1 entity, $2 entity_ids, $3 of each, changed_at before. The last change of each field."""
+    """$1 entity, $2 entity_ids, $3 of each, changed_at before, $4 fields. The last change of each of them."""
     return (
-        "SELECT told.* FROM unnest($2::text[], $3::timestamptz[]) AS asked (record, since) CROSS JOIN LATERAL ("
-        f"SELECT DISTINCT ON (field) entity_id, field, new_value FROM {_history(slug)} "
-        "WHERE entity = $1 AND entity_id = record AND changed_at < since "
+        "SELECT number, told.* FROM unnest($2::text[], $3::timestamptz[]) WITH ORDINALITY "
+        "AS asked (record_id, since, number) CROSS JOIN LATERAL ("
+        f"SELECT DISTINCT ON (field) field, new_value FROM {_history(slug)} "
+        "WHERE entity = $1 AND entity_id = record_id AND changed_at < since AND field = ANY($4::text[]) "
         "ORDER BY field, changed_at DESC, version DESC) AS told"
     )
 

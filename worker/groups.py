@@ -3,19 +3,16 @@
 Only a few of them are held as Python objects, four times the size of their bodies, however large the batch.
 """
 
-import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from schema.envelope import Envelope
 from schema.event import Readable
+from worker.applying.reading import Read, in_portions
 
 MOST_TOGETHER: Final = 500
 """Events of one portion: more of them in a transaction win nothing, and hold their rows' locks for longer."""
-
-READ_AT_ONCE: Final = 16
-"""Events, about a millisecond: then it is looked whether the database has answered."""
 
 
 @dataclass(slots=True)
@@ -39,12 +36,8 @@ def of(envelopes: Iterable[Envelope]) -> list[Group]:
     ]
 
 
-async def read(read_now: Callable[[Sequence[Envelope]], Sequence[Readable]], group: Group) -> Sequence[Readable]:
+async def read(read_now: Read, group: Group) -> Sequence[Readable]:
     """What is in the group; read only once."""
     if group.readable is None:
-        readable: list[Readable] = []
-        for start in range(0, len(group.envelopes), READ_AT_ONCE):
-            readable += read_now(group.envelopes[start : start + READ_AT_ONCE])
-            await asyncio.sleep(0)
-        group.readable = readable
+        group.readable = await in_portions(read_now, group.envelopes)
     return group.readable

@@ -22,7 +22,7 @@ from schema.errors import Misconfigured
 from store import dead_letters
 from store.database import Pool
 from store.dead_letters import Chosen
-from worker.applying import journal
+from store.payload import decompress
 from worker.operations.replay_letter import replay_letter
 
 PAGE = 500
@@ -154,7 +154,7 @@ async def _show(dsn: str, letter_id: int, *, as_json: bool) -> bool:
     if letter is None:
         typer.echo(f"there is no dead letter {letter_id}", err=True)
         return False
-    body = journal.decompress(letter.pop("payload"))
+    body = decompress(letter.pop("payload"))
     letter.pop("digest")
     show(letter | {"body": body.decode(errors="backslashreplace")}, as_json=as_json)
     return True

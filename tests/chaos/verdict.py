@@ -14,7 +14,7 @@ from runtime import amqp, spool
 from schema.errors import NotNow
 from schema.topology import queues
 from store.companies import FIRST_SLUG
-from worker.applying import journal
+from store.payload import decompress
 
 _EVERY: Final = 0.1
 _AWAY: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
@@ -64,7 +64,7 @@ async def _all_arrived(judge: Judge, teller: Teller, within: float) -> Found:
     async def arrived() -> bool:
         nonlocal keys, letters
         keys = [row["key"] for row in await judge.rows(query, teller.company_id)]
-        letters = {journal.decompress(row["payload"]): row["code"] for row in await judge.dead_letters()}
+        letters = {decompress(row["payload"]): row["code"] for row in await judge.dead_letters()}
         return teller.tally.acked <= set(keys) and teller.tally.parked <= letters.keys()
 
     await until(arrived, within=within, what="all that was acknowledged is in the journal or a dead letter")

@@ -8,6 +8,7 @@ from rig.events import COMPANY, START, event, v2_body
 
 from schema.event import Event
 from store.database import Pool
+from store.payload import decompress
 from worker.applying import journal
 from worker.upkeep import partitions
 
@@ -107,4 +108,4 @@ async def test_the_evidence_in_the_journal_is_the_body_as_received(pool: Pool) -
     async with pool.acquire() as connection:
         payload = await connection.fetchval("SELECT payload FROM pipemirror.events")
 
-    assert journal.decompress(payload) == found.envelope.body
+    assert decompress(payload) == found.envelope.body

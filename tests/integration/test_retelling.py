@@ -1,18 +1,23 @@
 """Telling history anew: right wherever a late event belongs, and never more work than it concerns."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rig.events import COMPANY, START, deal, event, v2_body
 from rig.mirrored import apply, company_of, history_of, told
 
+from schema.columns import to_json
 from schema.envelope import Envelope
 from schema.event import Event, Readable, TypesOf, read
+from schema.history import retell
+from schema.version import of_read
 from store.database import Pool
-from worker.applying import retelling, surroundings
+from worker.applying import mirror, retelling, surroundings
 
 SECOND = 1_000_000
+HOUR = 3_600 * SECOND
 HASH = "c" * 40
 
 
@@ -86,6 +91,90 @@ async def test_what_is_not_told_again_is_looked_for_until_it_is(pool: Pool, read
     assert await history_of(pool, company) == told([*events, late])
     assert [change[2:] for change in told([*events, late]) if change[1] == HASH] == [(1, 2), (2, 3), (3, 4)]
     assert len(read_again) < len(events)
+
+
+async def test_late_events_far_apart_are_not_bound_together_by_all_between(
+    pool: Pool, read_again: list[Envelope]
+) -> None:
+    company = await company_of(pool)
+    events = [deal(number * HOUR, stage_id=number % 3, title="a") for number in range(100)]
+    late = [deal(number * HOUR + SECOND, stage_id=7, title="b") for number in (5, 40, 41, 90)]
+    await apply(pool, company, *events)
+
+    await apply(pool, company, *late)
+
+    assert await history_of(pool, company) == told([*events, *late])
+    assert len(read_again) < 30
+
+
+async def test_what_only_the_history_tells_again_is_found_there(pool: Pool) -> None:
+    company = await company_of(pool)
+    first, later = deal(0, stage_id=1, title="a"), deal(30 * HOUR, stage_id=2, title="c")
+    events = [deal(number * HOUR, stage_id=number % 3) for number in range(1, 40) if number != 30]
+    await apply(pool, company, first, later, *events)
+    async with pool.acquire() as connection:
+        await connection.execute("DELETE FROM pipemirror.events WHERE key = $1", later.key)
+    late = deal(5 * HOUR + SECOND, stage_id=9, title="b")
+
+    await apply(pool, company, late)
+
+    assert await history_of(pool, company) == told([first, later, *events, late])
+
+
+async def test_what_was_before_is_known_from_the_history_where_no_event_near_tells_it(pool: Pool) -> None:
+    """The title was told by events that are further back than is looked, twice: so the history tells the last one."""
+    company = await company_of(pool)
+    before = [deal(0, title="a"), deal(1000, title="b")]
+    between = [deal(number * HOUR, stage_id=number % 3) for number in range(1, surroundings.PRECEDING + 5)]
+    late, after = deal(30 * HOUR, title="c", stage_id=9), deal(31 * HOUR, title="d", stage_id=9)
+    await apply(pool, company, *before, *between, after)
+
+    await apply(pool, company, late)
+
+    titles = [change[2:] for change in await history_of(pool, company) if change[1] == "title"]
+    assert titles == [("a", "b"), ("b", "c"), ("c", "d")]
+
+
+async def test_a_long_past_is_not_looked_at(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The history is never deleted: else a late event would cost the more the older its record is."""
+    company = await company_of(pool)
+    await apply(pool, company, *(deal(number * HOUR, stage_id=number) for number in range(50)))
+    found: list[int] = []
+    correct = retelling._Stretch.correct
+
+    def noted(stretch: Any, rows: Any, before: Any) -> Any:
+        found.append(len(rows) + len(before))
+        return correct(stretch, rows, before)
+
+    monkeypatch.setattr(retelling._Stretch, "correct", noted)
+    await apply(pool, company, deal(30 * HOUR + SECOND, stage_id=99))
+
+    assert found == [2], "the changes on either side, and nothing else"
+
+
+@pytest.mark.parametrize("explained", [True, False])
+async def test_a_read_among_events_gives_way_to_the_late_one_that_explains_it(pool: Pool, explained: bool) -> None:
+    company = await company_of(pool)
+    first, last = deal(0, stage_id=1), deal(60 * SECOND, stage_id=3)
+    late = deal((30 if explained else 31) * SECOND, stage_id=2)
+    [told_by_event] = late.changes
+    seen = (START + 30 * SECOND) // SECOND
+    read_then = replace(
+        told_by_event, version=of_read(seen, START + 40 * SECOND), previous=dict, source="sweep", user_id=None
+    )
+    await apply(pool, company, first)
+    async with pool.acquire() as connection, connection.transaction():
+        await mirror.write(connection, company, [read_then])
+    await apply(pool, company, last)
+
+    await apply(pool, company, late)
+
+    changes = [change for one in (first, last, late) for change in one.changes]
+    expected = sorted(
+        (one.version, one.field, to_json(one.old), to_json(one.new)) for one in retell([*changes, read_then], {})
+    )
+    assert await history_of(pool, company) == expected
+    assert any(version == read_then.version for version, *_ in expected) is not explained
 
 
 async def test_what_is_told_rightly_stays_where_it_is(pool: Pool) -> None:

@@ -25,7 +25,7 @@ from schema.event import Event, read
 from schema.history import FieldChange, retell
 from store import companies, fields
 from store.database import Pool, create_pool
-from worker.applying import journal
+from store.payload import decompress
 
 SHOWN = 20
 
@@ -169,8 +169,7 @@ class Judge:
                 self.company_id,
             )
         envelopes = [
-            Envelope(self.company_id, microseconds(row["received_at"]), journal.decompress(row["payload"]))
-            for row in rows
+            Envelope(self.company_id, microseconds(row["received_at"]), decompress(row["payload"])) for row in rows
         ]
         events = [read(envelope, lambda entity: types.get(entity, {})) for envelope in envelopes]
         return [change for event in events if isinstance(event, Event) for change in event.changes]

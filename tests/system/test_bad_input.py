@@ -13,7 +13,7 @@ from rig.posting import posting
 from rig.processes import SECRET, Installation
 
 from schema.credentials import derive, header
-from worker.applying import journal
+from store.payload import decompress
 
 MARKER = "zebracrossing"
 """Stands in every bad body, and must stand in no log."""
@@ -127,7 +127,7 @@ async def test_bad_bodies_become_dead_letters_and_good_ones_around_them_land(
         assert await poster.post(COMPANY, deal(98, title=" " * LIMIT)) == 413
     await judge.holds(letters=len(BAD), events=len(BAD) + 1)
 
-    bodies = {letter["id"]: journal.decompress(letter["payload"]) for letter in await judge.dead_letters()}
+    bodies = {letter["id"]: decompress(letter["payload"]) for letter in await judge.dead_letters()}
     letters = {bodies[letter["id"]]: letter for letter in await letters_of(on_both)}
     wrong = {name: letters[bad.body] for name, bad in BAD.items() if not bad.describes(letters[bad.body])}
     assert not wrong, wrong

@@ -15,7 +15,8 @@ from schema.event import Event, Readable, Refusal, read
 from schema.mark import Mark
 from worker import groups
 from worker.applying.applier import Applier
-from worker.groups import MOST_TOGETHER, READ_AT_ONCE
+from worker.applying.reading import AT_ONCE
+from worker.groups import MOST_TOGETHER
 from worker.writers import _DEALT, Writers
 
 
@@ -151,7 +152,7 @@ async def test_of_one_company_no_more_is_read_than_may_pile_up() -> None:
 
 
 async def all_have_had_their_turn() -> None:
-    for _ in range(2 * MOST_TOGETHER // READ_AT_ONCE):  # every task, and time to read one more group
+    for _ in range(2 * MOST_TOGETHER // AT_ONCE):  # every task, and time to read one more group
         await asyncio.sleep(0)
 
 

@@ -1,66 +1,60 @@
 """The journal `pipemirror.events`: one row per distinct event, and what it tells about a record."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 import asyncpg
-import zstandard
 
-from schema.columns import microseconds
+from schema.columns import instant, microseconds
 from schema.envelope import Envelope
 from schema.event import Event
 from schema.version import Version
 from store.database import Connection
+from store.payload import compress, decompress
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MAX_PAYLOAD = 64 * 1024 * 1024
 
-# One context each for the process: making one costs more than compressing a body.
-_compressor = zstandard.ZstdCompressor(level=1)
-_decompressor = zstandard.ZstdDecompressor()
+_MARK_APPLIED = """
+    UPDATE pipemirror.events AS kept SET applied_at = clock_timestamp(), version = found.version,
+      entity = found.entity, entity_id = found.entity_id, other_ids = string_to_array(found.other_ids, ',')
+    FROM unnest($2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[])
+      AS found (key, occurred_at, version, entity, entity_id, other_ids)
+    WHERE kept.company_id = $1 AND kept.key = found.key AND {occurred_at} AND kept.applied_at IS NULL
+"""
+# Apart, as otherwise each event would be looked for in the partition of every day.
+_MARK_TIMED = _MARK_APPLIED.format(occurred_at="kept.occurred_at = found.occurred_at")
+_MARK_TIMELESS = _MARK_APPLIED.format(occurred_at="kept.occurred_at IS NULL")
+
+_OF_RECORDS = """
+    SELECT asked.number, found.version, found.received_at, found.payload
+    FROM unnest($3::text[], $4::text[], $5::timestamptz[], $6::bigint[]) WITH ORDINALITY
+      AS asked (record_id, reached, moment, most, number)
+    CROSS JOIN LATERAL (
+      SELECT version, received_at, payload FROM pipemirror.events
+      WHERE company_id = $1 AND entity = $2 AND entity_id = asked.record_id AND {beyond}
+      ORDER BY version {order} LIMIT asked.most
+    ) AS found
+    ORDER BY number, version {order}
+"""
+# By time too, so that the partitions of other days are not looked at.
+_FOLLOWING = _OF_RECORDS.format(
+    beyond="version > asked.reached AND (occurred_at >= asked.moment OR occurred_at IS NULL)", order="ASC"
+)
+_PRECEDING = _OF_RECORDS.format(
+    beyond="version < asked.reached AND (occurred_at <= asked.moment OR occurred_at IS NULL)", order="DESC"
+)
 
 Journaled = tuple[Version, Envelope]
 """An event that is part of the history, as it was received."""
 
-Place = tuple[str, str, int]
-"""Where to read a record's events: its id, the version behind which to begin (or a moment, as text), how many."""
 
-Ask = Callable[["Connection", int, str, Sequence[Place]], Awaitable[dict[str, list[Journaled]]]]
+class Place(NamedTuple):
+    """Where to read a record's events: from behind a version, or a moment as versions begin with, and how many."""
 
-_OF_RECORDS = """
-    SELECT asked.record, found.version, found.received_at, found.payload
-    FROM unnest($3::text[], $4::text[], $5::timestamptz[], $6::bigint[]) AS asked (record, place, moment, most)
-    CROSS JOIN LATERAL (
-      SELECT version, received_at, payload FROM pipemirror.events
-      WHERE company_id = $1 AND entity = $2 AND entity_id = asked.record AND {behind}
-      ORDER BY version {order} LIMIT asked.most
-    ) AS found
-"""
-# By time too, so that the partitions of other days are not looked at.
-_FOLLOWING = _OF_RECORDS.format(
-    behind="version > asked.place AND (occurred_at >= asked.moment OR occurred_at IS NULL)", order="ASC"
-)
-_PRECEDING = _OF_RECORDS.format(
-    behind="version < asked.place AND (occurred_at <= asked.moment OR occurred_at IS NULL)", order="DESC"
-)
-_OF_SEVERAL = """
-    SELECT other_ids, version, received_at, payload FROM pipemirror.events
-    WHERE company_id = $1 AND entity = $2 AND other_ids IS NOT NULL AND other_ids && $3::text[] AND version IS NOT NULL
-"""
-
-
-def compress(body: bytes) -> bytes:
-    return _compressor.compress(body)
-
-
-def decompress(payload: bytes) -> bytes:
-    return _decompressor.decompress(payload, max_output_size=_MAX_PAYLOAD)
-
-
-def instant(since_1970: int) -> datetime:
-    """Exact for microseconds, which a float would not be."""
-    return _EPOCH + timedelta(microseconds=since_1970)
+    record_id: str
+    reached: str
+    most: int
 
 
 async def claim(connection: Connection, company_id: int, events: Sequence[Event], *, applied: bool) -> list[Event]:
@@ -107,49 +101,54 @@ def _joined(event: Event) -> str | None:
     return ",".join(event.other_ids) or None
 
 
-async def mark_applied(connection: Connection, company_id: int, event: Event) -> None:
-    """An event that was kept without touching a table does so now: its version is what makes it part of the history."""
-    await connection.execute(
-        "UPDATE pipemirror.events SET applied_at = clock_timestamp(), version = $4, entity = $5, entity_id = $6, "
-        "other_ids = string_to_array($7, ',') "
-        "WHERE company_id = $1 AND key = $2 AND occurred_at IS NOT DISTINCT FROM $3 AND applied_at IS NULL",
-        company_id, event.key, event.occurred_at, event.version, event.entity, event.entity_id, _joined(event),
-    )  # fmt: skip
+async def mark_applied(connection: Connection, company_id: int, events: Sequence[Event]) -> None:
+    """Events that were kept without touching a table do so now: their version makes them part of the history."""
+    timed = [event for event in events if event.occurred_at is not None]
+    timeless = [event for event in events if event.occurred_at is None]
+    for query, some in ((_MARK_TIMED, timed), (_MARK_TIMELESS, timeless)):
+        if some:
+            await connection.execute(query, company_id, *_marks(some))
 
 
-async def following(
-    connection: Connection, company_id: int, entity: str, places: Sequence[Place]
-) -> dict[str, list[Journaled]]:
-    """Of each record, by id: the events behind its place, in order. Not those that are told of another record."""
-    return await _of_records(connection, _FOLLOWING, company_id, entity, places)
+def _marks(events: Sequence[Event]) -> tuple[list[Any], ...]:
+    return (
+        [event.key for event in events],
+        [event.occurred_at for event in events],
+        [event.version for event in events],
+        [event.entity for event in events],
+        [event.entity_id for event in events],
+        [_joined(event) for event in events],
+    )
 
 
-async def preceding(
-    connection: Connection, company_id: int, entity: str, places: Sequence[Place]
-) -> dict[str, list[Journaled]]:
-    """As `following`, backwards."""
-    return await _of_records(connection, _PRECEDING, company_id, entity, places)
-
-
-async def _of_records(
-    connection: Connection, query: str, company_id: int, entity: str, places: Sequence[Place]
-) -> dict[str, list[Journaled]]:
-    records, behind, most = zip(*places, strict=True)
-    moments = [instant(int(place[:17])) for place in behind]
-    found: dict[str, list[Journaled]] = {record: [] for record in records}
-    for row in await connection.fetch(query, company_id, entity, records, behind, moments, most):
-        found[row["record"]].append(_journaled(company_id, row))
+async def of_records(
+    connection: Connection, company_id: int, entity: str, places: Sequence[Place], *, backwards: bool
+) -> list[list[Journaled]]:
+    """For each place the next events there, in order. Not those that are told of another record."""
+    records, reached, most = zip(*places, strict=True)
+    moments = [instant(int(place[:17])) for place in reached]
+    found: list[list[Journaled]] = [[] for _ in places]
+    query = _PRECEDING if backwards else _FOLLOWING
+    for row in await connection.fetch(query, company_id, entity, records, reached, moments, most):
+        found[row["number"] - 1].append(_journaled(company_id, row))
     return found
 
 
 async def of_several(
-    connection: Connection, company_id: int, entity: str, records: Sequence[str]
+    connection: Connection, company_id: int, entity: str, records: Sequence[str], *, between: tuple[str, str]
 ) -> list[tuple[Sequence[str], Journaled]]:
-    """All events that change one of the records besides the one they are told of: their `other_ids`, and they."""
-    rows = await connection.fetch(_OF_SEVERAL, company_id, entity, records)
+    """Events that change one of the records besides the one they are told of, and their `other_ids`.
+
+    `between` two versions, or what stands before and behind them.
+    """
+    rows = await connection.fetch(
+        "SELECT other_ids, version, received_at, payload FROM pipemirror.events "
+        "WHERE company_id = $1 AND entity = $2 AND other_ids IS NOT NULL AND other_ids && $3::text[] "
+        "AND version BETWEEN $4 AND $5",
+        company_id, entity, records, *between,
+    )  # fmt: skip
     return [(row["other_ids"], _journaled(company_id, row)) for row in rows]
 
 
 def _journaled(company_id: int, row: asyncpg.Record) -> Journaled:
-    body = decompress(row["payload"])
-    return Version(row["version"]), Envelope(company_id, microseconds(row["received_at"]), body)
+    return Version(row["version"]), Envelope(company_id, microseconds(row["received_at"]), decompress(row["payload"]))

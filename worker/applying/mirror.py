@@ -12,7 +12,7 @@ from typing import Any
 
 from schema import dml
 from schema.change import Change, RecordId
-from schema.columns import to_json
+from schema.columns import instant, to_json
 from schema.ddl import HISTORY, raw_schema
 from schema.entities import Entity
 from schema.errors import Conflict
@@ -81,7 +81,7 @@ async def apply_again(connection: Connection, company: Company, event: Event) ->
         return False
     claimed = await journal.claim(connection, company.id, [event], applied=True)
     if not claimed:
-        await journal.mark_applied(connection, company.id, event)
+        await journal.mark_applied(connection, company.id, [event])
     await write(connection, company, event.changes, again=True)
     return True
 
@@ -180,7 +180,7 @@ async def _learn_types(connection: Connection, company: Company, changes: Iterab
 
 async def _note_merges(connection: Connection, company: Company, changes: Iterable[Change]) -> None:
     merges = sorted(
-        (change.entity.name, str(change.id), str(change.merged_into), journal.instant(moment(change.version)))
+        (change.entity.name, str(change.id), str(change.merged_into), instant(moment(change.version)))
         for change in changes
         if change.merged_into is not None
     )
@@ -208,7 +208,7 @@ def _history_row(change: FieldChange) -> tuple[Any, ...]:
         change.field,
         to_json(change.old),
         to_json(change.new),
-        journal.instant(moment(change.version)),
+        instant(moment(change.version)),
         change.user_id,
         change.source,
         change.version,

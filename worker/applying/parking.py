@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from schema import notice
-from schema.columns import microseconds
+from schema.columns import instant, microseconds
 from schema.envelope import Envelope
 from schema.errors import BadContent, UnknownEntity
 from schema.event import Event, Refusal
@@ -13,7 +13,7 @@ from store import dead_letters
 from store.database import Connection
 from store.dead_letters import DeadLetter
 from store.held import HeldEvent
-from worker.applying import journal
+from store.payload import compress, decompress
 
 MOST_REASON = 500
 
@@ -43,12 +43,12 @@ def of_event(event: Event, problem: BadContent) -> DeadLetter:
 
 
 def to_hold(envelope: Envelope) -> HeldEvent:
-    received = journal.instant(envelope.received_at)
-    return HeldEvent(digest(envelope), envelope.company_id, received, journal.compress(envelope.body))
+    received = instant(envelope.received_at)
+    return HeldEvent(digest(envelope), envelope.company_id, received, compress(envelope.body))
 
 
 def from_hold(event: HeldEvent) -> Envelope:
-    return Envelope(event.company_id, microseconds(event.received_at), journal.decompress(event.payload))
+    return Envelope(event.company_id, microseconds(event.received_at), decompress(event.payload))
 
 
 async def of_unknown_entities(connection: Connection, events: Iterable[Event]) -> list[DeadLetter]:
@@ -75,7 +75,7 @@ def _letter(envelope: Envelope, problem: BadContent, about: dict[str, str | None
         action=about.get("action"),
         code=problem.code,
         reason=problem.reason[:MOST_REASON],
-        received_at=journal.instant(envelope.received_at),
+        received_at=instant(envelope.received_at),
         digest=digest(envelope),
-        payload=journal.compress(envelope.body),
+        payload=compress(envelope.body),
     )

@@ -10,17 +10,16 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from schema import dml
+from schema import dml, history
 from schema.change import Cells, Change, RecordId
-from schema.columns import to_json
+from schema.columns import instant, to_json
 from schema.entities import Entity
 from schema.history import FieldChange, typed
-from schema.history import retell as tell
 from schema.version import LATEST, Version, moment, newer
 from store.companies import Company
 from store.database import Connection
-from worker.applying import journal
-from worker.applying.surroundings import Late, Surroundings
+from worker.applying import surroundings
+from worker.applying.surroundings import Late
 
 _AT_ONCE = 64
 """Records: what is held in memory, and asked in one statement, is bounded."""
@@ -30,6 +29,9 @@ _MARGIN = timedelta(minutes=2)
 
 _Rows = Sequence[Mapping[str, Any]]
 """Of `field_changes`."""
+
+_Place = tuple[str, Version]
+"""Where in a record's history: field and version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,55 +51,79 @@ class Disturbed:
 async def retell(connection: Connection, company: Company, disturbed: Iterable[Disturbed]) -> list[FieldChange]:
     """Remove what is told wrongly, and return what is to be told instead. What is right stays untouched."""
     told: list[FieldChange] = []
-    ordered = sorted(disturbed, key=lambda record: (record.entity.name, str(record.id)))
-    for entity, group in groupby(ordered, key=lambda record: record.entity):
-        records = list(group)
-        for start in range(0, len(records), _AT_ONCE):
-            told += await _retell_some(connection, company, entity, records[start : start + _AT_ONCE])
+    ordered = sorted(disturbed, key=lambda one: (one.entity.name, str(one.id)))
+    for entity, group in groupby(ordered, key=lambda one: one.entity):
+        same = list(group)
+        for start in range(0, len(same), _AT_ONCE):
+            told += await _retell_some(connection, company, entity, same[start : start + _AT_ONCE])
     return told
 
 
 async def _retell_some(
-    connection: Connection, company: Company, entity: Entity, records: Sequence[Disturbed]
+    connection: Connection, company: Company, entity: Entity, disturbed: Sequence[Disturbed]
 ) -> list[FieldChange]:
     """A late event comes seldom alone: after a backlog that several workers share, most records have one."""
-    around = Surroundings(connection, company, entity, {str(record.id): Late.of(record.late) for record in records})
-    await around.read()
-    stretches = [_Stretch.of(record, around.changes[str(record.id)]) for record in records]
-    asked = (entity.name, [str(stretch.record.id) for stretch in stretches], [stretch.start for stretch in stretches])
-    ends = [stretch.end for stretch in stretches]
-    rows = _by_record(await connection.fetch(dml.read_history(company.slug), *asked, ends))
-    before = _by_record(await connection.fetch(dml.read_history_before(company.slug), *asked))
-    told: list[FieldChange] = []
-    outdated: list[tuple[int, int]] = []
-    for stretch in stretches:
-        key = str(stretch.record.id)
-        missing, wrong = stretch.correct(rows.get(key, ()), before.get(key, ()))
-        told += missing
-        outdated += [row["ctid"] for row in wrong]
-    if outdated:
-        await connection.execute(dml.delete_history(company.slug), outdated)
-    return told
+    of_late = [(one, late) for one in disturbed for late in surroundings.late_ones(str(one.id), one.late)]
+    around = await surroundings.around(connection, company, entity, [late for _, late in of_late])
+    stretches = [_Stretch.of(one, late, changes) for (one, late), changes in zip(of_late, around, strict=True)]
+    missing: dict[tuple[str, _Place], FieldChange] = {}
+    wrong: set[Any] = set()
+    for stretch, (rows, before) in zip(stretches, await _told(connection, company, entity, stretches), strict=True):
+        to_tell, to_remove = stretch.correct(rows, before)
+        missing |= {(stretch.late.record_id, place): change for place, change in to_tell.items()}
+        wrong |= {row["ctid"] for row in to_remove}
+    if wrong:
+        await connection.execute(dml.delete_history(company.slug), list(wrong))
+    return [*missing.values(), *_outside(stretches)]
+
+
+async def _told(
+    connection: Connection, company: Company, entity: Entity, stretches: Sequence["_Stretch"]
+) -> list[tuple[_Rows, _Rows]]:
+    """Of each, the rows that it covers, and the last change before of each field that may be needed."""
+    records = [stretch.late.record_id for stretch in stretches]
+    starts, ends = [stretch.start for stretch in stretches], [stretch.end for stretch in stretches]
+    rows = await connection.fetch(dml.read_history(company.slug), entity.name, records, starts, ends)
+    unknown = sorted(set().union(*(stretch.unknown_before for stretch in stretches)))
+    before = []
+    if unknown:
+        before = await connection.fetch(dml.read_history_before(company.slug), entity.name, records, starts, unknown)
+    return list(zip(_by_number(rows, len(stretches)), _by_number(before, len(stretches)), strict=True))
+
+
+def _by_number(rows: Iterable[Any], numbers: int) -> list[_Rows]:
+    found: list[list[Mapping[str, Any]]] = [[] for _ in range(numbers)]
+    for row in rows:
+        found[row["number"] - 1].append(row)
+    return [*found]
+
+
+def _outside(stretches: Iterable["_Stretch"]) -> Iterable[FieldChange]:
+    """What changes that are not late make, where no stretch of their record tells it."""
+    for _, group in groupby(stretches, key=lambda stretch: stretch.late.record_id):
+        same = list(group)
+        for change in same[0].disturbed.history:
+            if not any(stretch.concerns(change.field, change.version) for stretch in same):
+                yield change
 
 
 @dataclass(frozen=True, slots=True)
 class _Stretch:
-    """The part of a record's history that its late changes concern.
+    """The part of a record's history that late events concern.
 
     since  cell -> its last assertion before them: until then all stays as it is
     until  cell -> its first assertion after them: behind it, too
     """
 
-    record: Disturbed
+    disturbed: Disturbed
     late: Late
     changes: Sequence[Change]
     since: Mapping[str, Version]
     until: Mapping[str, Version]
 
     @classmethod
-    def of(cls, record: Disturbed, changes: Iterable[Change]) -> "_Stretch":
+    def of(cls, disturbed: Disturbed, late: Late, changes: Iterable[Change]) -> "_Stretch":
         """`changes` in any order, all of them of events: their versions order as text."""
-        late = Late.of(record.late)
         ordered = sorted(changes, key=lambda change: change.version)
         since: dict[str, Version] = {}
         until: dict[str, Version] = {}
@@ -107,27 +133,35 @@ class _Stretch:
         for change in reversed(ordered):
             if change.version > late.last:
                 until |= dict.fromkeys(change.cells, change.version)
-        return cls(record, late, ordered, since, until)
+        return cls(disturbed, late, ordered, since, until)
+
+    @property
+    def unknown_before(self) -> frozenset[str]:
+        """Cells of which no event before the late ones is known."""
+        return self.late.cells - self.since.keys()
 
     @property
     def start(self) -> datetime:
         """From when on the record's history may be told otherwise."""
-        first = min((change.version for change in self.changes), default=self.late.first)
-        return journal.instant(moment(first)) - _MARGIN
+        if self.unknown_before:
+            first = min((change.version for change in self.changes), default=self.late.first)
+        else:
+            first = min(self.since[cell] for cell in self.late.cells)
+        return instant(moment(first)) - _MARGIN
 
     @property
     def end(self) -> datetime:
         settled = self.late.cells <= self.until.keys()
         last = max(moment(self.until[cell]) for cell in self.late.cells) if settled else LATEST
-        return journal.instant(last) + _MARGIN
+        return instant(last) + _MARGIN
 
-    def correct(self, rows: _Rows, before: _Rows) -> tuple[list[FieldChange], _Rows]:
+    def correct(self, rows: _Rows, before: _Rows) -> tuple[dict[_Place, FieldChange], _Rows]:
         """What is to be told that is not, and which rows are to be removed.
 
         rows    what is told from `start` to `end`
         before  the last change of each field before `start`
         """
-        rows = [row for row in rows if self._concerns(row["field"], row["version"])]
+        rows = [row for row in rows if self.concerns(row["field"], row["version"])]
         anew = self._told_anew(rows, before)
         wrong = []
         for row in rows:
@@ -136,23 +170,22 @@ class _Stretch:
                 del anew[change.field, change.version]
             else:
                 wrong.append(row)
-        outside = [change for change in self.record.history if not self._concerns(change.field, change.version)]
-        return [*anew.values(), *outside], wrong
+        return anew, wrong
 
-    def _concerns(self, cell: str, version: Version) -> bool:
+    def concerns(self, cell: str, version: Version) -> bool:
         if cell not in self.late.cells or not newer(version, self.since.get(cell)):
             return False
         return cell not in self.until or not newer(version, self.until[cell])
 
-    def _told_anew(self, rows: _Rows, before: _Rows) -> dict[tuple[str, Version], FieldChange]:
-        entity = self.record.entity
+    def _told_anew(self, rows: _Rows, before: _Rows) -> dict[_Place, FieldChange]:
+        entity = self.disturbed.entity
         versions = {change.version for change in self.changes}
-        remembered = _remembered(self.record, [row for row in rows if row["version"] not in versions])
+        remembered = _remembered(self.disturbed, [row for row in rows if row["version"] not in versions])
         base = {row["field"]: typed(entity, row["field"], row["new_value"]) for row in before}
         return {
             (change.field, change.version): change
-            for change in tell([*self.changes, *remembered], base)
-            if self._concerns(change.field, change.version)
+            for change in history.retell([*self.changes, *remembered], base)
+            if self.concerns(change.field, change.version)
         }
 
 
@@ -161,25 +194,18 @@ def _tells(row: Mapping[str, Any], change: FieldChange) -> bool:
     return told == (to_json(change.old), to_json(change.new), change.user_id)
 
 
-def _by_record(rows: Iterable[Any]) -> dict[str, list[Mapping[str, Any]]]:
-    found: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        found.setdefault(row["entity_id"], []).append(row)
-    return found
-
-
-def _remembered(record: Disturbed, rows: Iterable[Mapping[str, Any]]) -> list[Change]:
+def _remembered(disturbed: Disturbed, rows: Iterable[Mapping[str, Any]]) -> list[Change]:
     """What only the history still knows: REST reads, which are not journaled, and events that left the journal."""
     told: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         told.setdefault(row["version"], []).append(row)
     return [
         Change(
-            record.entity,
-            record.id,
+            disturbed.entity,
+            disturbed.id,
             Version(version),
-            {row["field"]: typed(record.entity, row["field"], row["new_value"]) for row in group},
-            previous=partial(_old_values, record.entity, group),
+            {row["field"]: typed(disturbed.entity, row["field"], row["new_value"]) for row in group},
+            previous=partial(_old_values, disturbed.entity, group),
             source=group[0]["source"],
             user_id=group[0]["user_id"],
         )

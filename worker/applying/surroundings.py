@@ -5,167 +5,183 @@ every event asserts the whole of a record: that makes one event on either side, 
 a cell is not asserted again, all that follows is read, in portions, and nothing of it is kept but such cells.
 """
 
-import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Final
 
 from schema.change import Change
 from schema.entities import Entity
-from schema.event import Event, TypesOf, read
+from schema.envelope import Envelope
+from schema.event import Event, Readable, read
 from schema.version import Version, moment
 from store import fields
 from store.companies import Company
 from store.database import Connection
-from worker.applying import journal
-from worker.applying.journal import Ask, Journaled
-from worker.groups import READ_AT_ONCE
+from worker.applying import journal, reading
+from worker.applying.journal import Journaled, Place
 
-PRECEDING = 20
-"""How many events before the late ones are read at most, to know the values that these changed."""
+PRECEDING: Final = 20
+"""How many events before a late one are read at most, to know the values that it changed."""
 
-_FIRST_PORTION = 2
-_GROWTH = 4
-_UNBOUNDED = 10**9
+_FIRST_PORTION: Final = 2
+_GROWTH: Final = 4
+_LARGEST_PORTION: Final = 256
+_NO_LIMIT: Final = 10**9
+
+_FAR: Final = 10 * 60 * 1_000_000
+"""Microseconds. What lies between late events is kept whole: those that are far apart are looked at by themselves."""
+
+_BEGINNING: Final = ""
+_END: Final = "~"
+"""As text, they stand before and behind all versions of events."""
 
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """What belongs before something that was told already, of a record: versions of events, and their cells."""
+    """Late events of one record that lie close together: their first and last version, and the cells they assert."""
 
+    record_id: str
     first: Version
     last: Version
     cells: frozenset[str]
 
-    @classmethod
-    def of(cls, changes: Sequence[Change]) -> "Late":
-        versions = [change.version for change in changes]
-        return cls(min(versions), max(versions), frozenset().union(*(change.cells for change in changes)))
+
+def late_ones(record_id: str, changes: Sequence[Change]) -> list[Late]:
+    """Late changes of one record, all of them of events, by what lies close together."""
+    ordered = sorted(changes, key=lambda change: change.version)
+    groups = [ordered[:1]]
+    for one, following in pairwise(ordered):
+        if moment(following.version) - moment(one.version) > _FAR:
+            groups.append([])
+        groups[-1].append(following)
+    return [
+        Late(record_id, near[0].version, near[-1].version, frozenset().union(*(change.cells for change in near)))
+        for near in groups
+    ]
+
+
+async def around(connection: Connection, company: Company, entity: Entity, late: Sequence[Late]) -> list[list[Change]]:
+    """Of each, what events assert about its record, the late ones among them; in no order."""
+    changes: list[list[Change]] = [[] for _ in late]
+    following = [_following(*each) for each in zip(late, changes, strict=True)]
+    preceding = [_preceding(*each) for each in zip(late, changes, strict=True)]
+    reader = _Reader(connection, company, entity)
+    await reader.walk(following, backwards=False)
+    await reader.walk(preceding, backwards=True)
+    reached = min(walk.reached for walk in preceding), max(walk.reached for walk in following)
+    await reader.read_of_several(following, between=reached)
+    return changes
 
 
 @dataclass(slots=True)
 class _Walk:
-    """How far one record's events are read in one direction.
+    """Reading one record's events on one side of late ones.
 
-    place    the version behind which it goes on
+    changes  where they are put
+    beyond   the version behind which only cells are kept that were not asserted yet: None, behind any
+    reached  the version, or the moment, to which it came
     portion  events to be read next
     left     events to be read at all
-    open     cells of which no assertion was met yet on this side of the late ones
+    open     cells of which no assertion was met yet
+    end      what is reached where no events are left
     """
 
-    place: str
+    late: Late
+    changes: list[Change]
+    beyond: Version | None
+    reached: str
     portion: int
     left: int
     open: set[str]
+    end: str
 
-    def step(self, read: int, last: str) -> None:
-        self.place = last
-        self.left -= read
-        self.portion = min(self.portion * _GROWTH, self.left)
+    def meet(self, change: Change) -> None:
+        if self.beyond is not None and change.version <= self.beyond:
+            self.changes.append(change)
+            return
+        new = change.cells.keys() & self.open
+        self.open -= new
+        # Without what else it tells, and the body that it came of.
+        self.changes.append(replace(change, cells={cell: change.cells[cell] for cell in new}, previous=dict))
 
-
-@dataclass(slots=True)
-class Surroundings:
-    """The journal around the late events of some records of one entity, by id as text, while it is being read.
-
-    changes  what events assert about the record, the late ones among them, in no order
-    """
-
-    connection: Connection
-    company: Company
-    entity: Entity
-    late: Mapping[str, Late]
-    changes: dict[str, list[Change]] = field(init=False)
-    _types_of: TypesOf = field(init=False)
-    _all_types: bool = False
-
-    def __post_init__(self) -> None:
-        self.changes = {record: [] for record in self.late}
-        self._types_of = self.company.types_of
-
-    async def read(self) -> None:
-        await self._read_following()
-        await self._read_preceding()
-        await self._read_of_several()
-
-    async def _read_following(self) -> None:
-        """The late ones, and what follows until each of their cells is asserted again."""
-        walks = {
-            # More than one may be late, and others may lie between them.
-            record: _Walk(_before(late), 2 * _FIRST_PORTION, _UNBOUNDED, set(late.cells))
-            for record, late in self.late.items()
-        }
-        while walks:
-            portions = await self._ask(journal.following, walks)
-            for record, found in portions.items():
-                walk, last = walks[record], self.late[record].last
-                for change in await self._changes_of(record, found):
-                    beyond = change.version > last
-                    self.changes[record].append(_trimmed(change, walk.open) if beyond else change)
-                    if beyond:
-                        walk.open -= change.cells.keys()
-            walks = _going_on(walks, portions)
-
-    async def _read_preceding(self) -> None:
-        walks = {
-            record: _Walk(_before(late), _FIRST_PORTION, PRECEDING, set(late.cells))
-            for record, late in self.late.items()
-        }
-        while walks:
-            portions = await self._ask(journal.preceding, walks)
-            for record, found in portions.items():
-                for change in await self._changes_of(record, found):
-                    self.changes[record].append(change)
-                    walks[record].open -= change.cells.keys()
-            walks = _going_on(walks, portions)
-
-    async def _read_of_several(self) -> None:
-        """Events that are told of another record, and change this one too. There are few of them."""
-        for other_ids, found in await journal.of_several(
-            self.connection, self.company.id, self.entity.name, list(self.late)
-        ):
-            for record in self.late.keys() & set(other_ids):
-                self.changes[record] += await self._changes_of(record, [found])
-
-    async def _ask(self, ask: Ask, walks: Mapping[str, _Walk]) -> dict[str, list[Journaled]]:
-        places = [(record, walk.place, walk.portion) for record, walk in walks.items()]
-        return await ask(self.connection, self.company.id, self.entity.name, places)
-
-    async def _changes_of(self, record: str, found: Sequence[Journaled]) -> list[Change]:
-        """What they assert about the record, by all the types that are known."""
-        changes = await self._read_by(record, found)
-        if not self._all_types and any(change.untyped for change in changes):
-            # Another worker may have learnt them. Not to be remembered: this transaction may have, and may fail.
-            known = await fields.types(self.connection, self.company.id)
-            self._types_of, self._all_types = lambda entity: known.get(entity, {}), True
-            changes = await self._read_by(record, found)
-        return changes
-
-    async def _read_by(self, record: str, found: Sequence[Journaled]) -> list[Change]:
-        changes: list[Change] = []
-        for start in range(0, len(found), READ_AT_ONCE):
-            events = [read(envelope, self._types_of) for _, envelope in found[start : start + READ_AT_ONCE]]
-            changes += [change for event in events if isinstance(event, Event) for change in event.changes]
-            await asyncio.sleep(0)
-        return [change for change in changes if change.entity is self.entity and str(change.id) == record]
+    def step(self, found: Sequence[Journaled]) -> bool:
+        """After a portion: whether there is more to be read."""
+        if found:
+            self.reached = found[-1][0]
+        complete = len(found) < self.portion
+        if self.open and complete:
+            self.reached = self.end
+        self.left -= len(found)
+        self.portion = min(self.portion * _GROWTH, _LARGEST_PORTION, self.left)
+        return bool(self.open) and not complete and self.left > 0
 
 
-def _before(late: Late) -> str:
+def _following(late: Late, changes: list[Change]) -> _Walk:
+    """The late ones, and what follows until each of their cells is asserted again."""
+    # More than one may be late, and others may lie between them.
+    return _Walk(late, changes, late.last, _moment(late), 2 * _FIRST_PORTION, _NO_LIMIT, set(late.cells), _END)
+
+
+def _preceding(late: Late, changes: list[Change]) -> _Walk:
+    return _Walk(late, changes, None, _moment(late), _FIRST_PORTION, PRECEDING, set(late.cells), _BEGINNING)
+
+
+def _moment(late: Late) -> str:
     """Of text, a moment stands before all versions of that moment."""
     return f"{moment(late.first):017d}"
 
 
-def _trimmed(change: Change, cells: set[str]) -> Change:
-    """What it was read for, without the body that it came of."""
-    return replace(change, cells={cell: change.cells[cell] for cell in change.cells.keys() & cells}, previous=dict)
+class _Reader:
+    """Reads journaled events of one entity by all the types that are known."""
 
+    def __init__(self, connection: Connection, company: Company, entity: Entity) -> None:
+        self._connection = connection
+        self._company = company
+        self._entity = entity
+        self._types_of = company.types_of
+        self._all_types = False
 
-def _going_on(walks: Mapping[str, _Walk], portions: Mapping[str, Sequence[Journaled]]) -> dict[str, _Walk]:
-    """Those that have not met all cells, nor the end."""
-    going_on: dict[str, _Walk] = {}
-    for record, walk in walks.items():
-        found = portions[record]
-        if len(found) == walk.portion and walk.open:
-            walk.step(len(found), found[-1][0])
-            if walk.portion > 0:
-                going_on[record] = walk
-    return going_on
+    async def walk(self, walks: Sequence[_Walk], *, backwards: bool) -> None:
+        while walks:
+            places = [Place(walk.late.record_id, walk.reached, walk.portion) for walk in walks]
+            portions = await journal.of_records(
+                self._connection, self._company.id, self._entity.name, places, backwards=backwards
+            )
+            for walk, found in zip(walks, portions, strict=True):
+                for change in await self._changes_of(walk.late.record_id, found):
+                    walk.meet(change)
+            walks = [walk for walk, found in zip(walks, portions, strict=True) if walk.step(found)]
+
+    async def read_of_several(self, walks: Sequence[_Walk], *, between: tuple[str, str]) -> None:
+        """Events that are told of another record, and change one of these too. There are few of them."""
+        records = list({walk.late.record_id for walk in walks})
+        found = await journal.of_several(
+            self._connection, self._company.id, self._entity.name, records, between=between
+        )
+        for other_ids, journaled in found:
+            for walk in walks:
+                if walk.late.record_id in other_ids:
+                    walk.changes += await self._changes_of(walk.late.record_id, [journaled])
+
+    async def _changes_of(self, record_id: str, found: Sequence[Journaled]) -> list[Change]:
+        changes = await self._read(record_id, found)
+        if not self._all_types and any(change.untyped for change in changes):
+            # Another worker may have learnt them. Not to be remembered: this transaction may have, and may fail.
+            known = await fields.types(self._connection, self._company.id)
+            self._types_of, self._all_types = lambda entity: known.get(entity, {}), True
+            changes = await self._read(record_id, found)
+        return changes
+
+    async def _read(self, record_id: str, found: Sequence[Journaled]) -> list[Change]:
+        readable = await reading.in_portions(self._read_now, [envelope for _, envelope in found])
+        return [
+            change
+            for event in readable
+            if isinstance(event, Event)
+            for change in event.changes
+            if change.entity is self._entity and str(change.id) == record_id
+        ]
+
+    def _read_now(self, envelopes: Sequence[Envelope]) -> list[Readable]:
+        return [read(envelope, self._types_of) for envelope in envelopes]

@@ -120,8 +120,8 @@ async def _apply_again(connection: Connection, company: Company, envelopes: Sequ
     """
     found = [read(envelope, company.types_of) for envelope in envelopes]
     events = [event for event in found if isinstance(event, Event) and event.changes]
-    for event in sorted(events, key=lambda event: event.key) if kept else ():
-        await journal.mark_applied(connection, company.id, event)
+    if kept:
+        await journal.mark_applied(connection, company.id, events)
     await mirror.write(
         connection, company, [change for event in events for change in from_replay(event).changes], again=True
     )

@@ -7,7 +7,8 @@ from schema.envelope import Envelope
 from schema.event import Event, read
 from store import companies, dead_letters, fields
 from store.database import Pool, describe
-from worker.applying import journal, mirror, provision
+from store.payload import decompress
+from worker.applying import mirror, provision
 
 SOURCE = "replay"
 
@@ -18,9 +19,7 @@ async def replay_letter(pool: Pool, letter_id: int, *, numbered_slugs: bool) -> 
         letter = await dead_letters.load(connection, letter_id)
         if letter is None or letter["resolved_at"] is not None:
             return "there is no such open dead letter"
-        envelope = Envelope(
-            letter["company_id"], microseconds(letter["received_at"]), journal.decompress(letter["payload"])
-        )
+        envelope = Envelope(letter["company_id"], microseconds(letter["received_at"]), decompress(letter["payload"]))
         company = await companies.find(connection, envelope.company_id)
         types = {} if company is None else await fields.types(connection, company.id)
         event = read(envelope, lambda entity: types.get(entity, {}))

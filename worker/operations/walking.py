@@ -13,8 +13,8 @@ import asyncpg
 from schema.columns import microseconds
 from schema.envelope import Envelope
 from store.database import Connection
+from store.payload import decompress
 from store.replays import Position, Wanted
-from worker.applying import journal
 
 MOST_BYTES = 8 * 1024 * 1024
 _PREFETCH = 25
@@ -37,7 +37,7 @@ async def portion(connection: Connection, wanted: Wanted, until: datetime, place
     envelopes: list[Envelope] = []
     size, last = 0, None
     async for row in connection.cursor(f"{query} LIMIT {limit}", *arguments, prefetch=_PREFETCH):
-        body = journal.decompress(row["payload"])
+        body = decompress(row["payload"])
         envelopes.append(Envelope(place.company, microseconds(row["received_at"]), body))
         size, last = size + len(body), _place_of(row, kept=place.kept)
         if size >= MOST_BYTES:
