@@ -9,13 +9,13 @@ import pytest
 from rig.events import COMPANY, START, deal, envelope, v2_body
 from rig.judge import Judge
 from rig.telling import life
-from rig.waiting import until
+from rig.waiting import until, until_somebody_waits
 
 from runtime.metrics import Metrics
 from schema.envelope import Envelope
 from store import companies
 from store.companies import ACTIVE, PAUSED
-from store.database import Pool
+from store.database import Pool, create_pool
 from store.replays import Replay, Wanted
 from worker.applying.applier import Applier, share
 from worker.operations import replay
@@ -70,6 +70,21 @@ async def everything(judge: Judge) -> list[Any]:
         "SELECT entity_id, field, version, old_value, new_value FROM pipedrive_raw.field_changes WHERE entity = 'deal'"
     )
     return sorted(map(str, [*rows, *history]))
+
+
+async def test_a_journal_that_takes_long_to_count_is_replayed_all_the_same(
+    migrated: str, pool: Pool, applier: Applier
+) -> None:
+    await applier.apply([deal(0).envelope])
+    hasty = await create_pool(migrated, size=1, application="tests", command_timeout=1)
+    try:
+        async with pool.acquire() as connection, connection.transaction():
+            await connection.execute("LOCK TABLE pipemirror.events IN ACCESS EXCLUSIVE MODE")
+            beginning = asyncio.create_task(replay.begin(hasty, EVERYTHING, datetime.now(UTC)))
+            await until_somebody_waits(pool, seconds=2)
+        assert (await beginning).total == 1
+    finally:
+        hasty.terminate()
 
 
 @pytest.mark.parametrize("v1", [0.0, 0.4])

@@ -31,12 +31,11 @@ async def _holds(condition: Callable[[], Awaitable[object] | object]) -> bool:
     return bool(await found if inspect.isawaitable(found) else found)
 
 
-async def until_somebody_waits(pool: Pool) -> None:
-    """A session of the pool's database waits for another one's lock."""
+async def until_somebody_waits(pool: Pool, *, seconds: float = 0.0) -> None:
+    """A session of the pool's database waits for another one's lock, in a statement that began so long ago."""
     waits = (
-        "SELECT EXISTS (SELECT FROM pg_stat_activity "
-        "WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0)"
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() "
+        "AND cardinality(pg_blocking_pids(pid)) > 0 AND clock_timestamp() - query_start > $1 * interval '1 second')"
     )
-
     async with pool.acquire() as connection:
-        await until(lambda: connection.fetchval(waits), what="a session that waits")
+        await until(lambda: connection.fetchval(waits, seconds), what="a session that waits")

@@ -18,6 +18,7 @@ from store.replays import Position, Wanted
 
 MOST_BYTES = 8 * 1024 * 1024
 _PREFETCH = 25
+_COUNT_WITHIN = 600.0
 _COLUMNS = "key, entity, entity_id, version, received_at, payload"
 _BY_RECORD = ("entity, entity_id, version", ("text", "text", "text"))
 _BY_RECEIPT = ("received_at, key", ("timestamptz", "text"))
@@ -47,12 +48,12 @@ async def portion(connection: Connection, wanted: Wanted, until: datetime, place
 
 
 async def count(connection: Connection, company_id: int, wanted: Wanted, until: datetime) -> int:
-    """How many events both walks of a company meet."""
+    """How many events both walks of a company meet. Counted one by one, which may take long in a large journal."""
     conditions, arguments = _conditions(company_id, wanted, until)
     if wanted.kept_only:
         conditions.append("applied_at IS NULL")
     found: int = await connection.fetchval(
-        f"SELECT count(*) FROM pipemirror.events WHERE {' AND '.join(conditions)}", *arguments
+        f"SELECT count(*) FROM pipemirror.events WHERE {' AND '.join(conditions)}", *arguments, timeout=_COUNT_WITHIN
     )
     return found
 
