@@ -26,7 +26,7 @@ DOCS: Final = Path(__file__).parents[1] / "docs"
 _ROOMS: Final = (schema, runtime, store, receiver, worker, cli)
 _FAMILIES: Final = (
     (BadContent, "One event can never be written as it is: it becomes a dead letter, the others go on."),
-    (NotNow, "It cannot be done now: work is held and tried again, nothing is lost. A command that meets it exits 3."),
+    (NotNow, "It cannot be done now: work is kept and tried again, nothing is lost. A command that meets it exits 3."),
     (Impaired, "It works, but something is not as it should be: `/readyz` stays 200 and names it."),
     (Misconfigured, "It cannot even start: exit code 2."),
     (Problem, "None of these: something is wrong that trying again does not mend. A process ended by it exits 1."),

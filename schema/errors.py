@@ -4,7 +4,7 @@ The `code` of a class is its name everywhere: metric label, log field, `dead_let
 `remedy` says what a person does about it, docs/runbook.md has a paragraph on each. The families are the outcomes:
 
     BadContent     can never be written   -> one dead letter, the rest goes on
-    NotNow         cannot be written now  -> hold, back off, try again
+    NotNow         cannot be written now  -> keep it, back off, try again
     Impaired       works, not as it should -> `/readyz` stays 200 and says so
     Misconfigured  cannot even start      -> exit code 2, all problems at once
 """

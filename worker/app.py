@@ -32,7 +32,7 @@ from worker.upkeep.vitals import Vitals
 from worker.writers import WRITERS, Writers
 
 _log = structlog.stdlib.get_logger(__name__)
-_HOLD_LOOKED_AT_EVERY = 0.1
+_WAIT_LOOKED_AT_EVERY = 0.1
 _CANCEL_SECONDS = 5.0
 _COMMON = 4
 """Connections for all that is not written by the writers: two of them for housekeeping."""
@@ -120,16 +120,16 @@ def _parts(options: Options, pools: _Pools, subscription: Subscription, metrics:
     checks: list[Check] = [applier.conditions for applier in appliers]
     checks += [part.conditions for part in (consumer, shared.held, shared.tally.lag, readmission, house, vitals)]
     metrics.at_scrape.append(lambda: metrics.set(COMPANIES, len(shared.companies)))
-    metrics.at_scrape.append(lambda: _show_holding(metrics, (*appliers, again)))
+    metrics.at_scrape.append(lambda: _show_waiting(metrics, (*appliers, again)))
     return _Parts(writers, consumer, (readmission, house, vitals), checks)
 
 
-def _show_holding(metrics: Metrics, appliers: Sequence[Applier]) -> None:
+def _show_waiting(metrics: Metrics, appliers: Sequence[Applier]) -> None:
     """One gauge for all: that one of them goes on says nothing of the other."""
     metrics.forget(HOLDING)
     for applier in appliers:
-        if applier.held_for is not None:
-            metrics.set(HOLDING, 1, applier.held_for)
+        if applier.waits_for is not None:
+            metrics.set(HOLDING, 1, applier.waits_for)
 
 
 async def _prepare(dsn: str, checks: list[Check], stop: asyncio.Event) -> bool:
@@ -159,9 +159,9 @@ async def _prepare(dsn: str, checks: list[Check], stop: asyncio.Event) -> bool:
 
 
 def _excused(writers: Writers, consumer: Consumer, subscription: Subscription) -> bool:
-    """Whether it is known why nothing is done: a hold, messages left for a newer worker, another worker's turn."""
+    """Whether it is known why nothing is done: it is stalled, messages are left for a newer worker, another's turn."""
     standing_by = isinstance(subscription, SpoolSubscription) and not subscription.active
-    return writers.holding or standing_by or any(consumer.conditions())
+    return writers.stalled or standing_by or any(consumer.conditions())
 
 
 async def _consume(
@@ -172,7 +172,7 @@ async def _consume(
     stop_within: float,
     helpers: Sequence["asyncio.Future[None]"],
 ) -> None:
-    """Two-step stop: the batch at hand may finish; held, or past the deadline, it goes back to the queue.
+    """Two-step stop: the batch at hand may finish; stalled, or past the deadline, it goes back to the queue.
 
     Raise what ends the consumer, which is `running`, or one of the `helpers` beside it, which end by themselves for no
     other reason.
@@ -208,8 +208,8 @@ async def _finishes(running: "asyncio.Future[None]", writers: Writers, within: f
     """Wait for it at most `within` seconds, and not at all while nothing moves."""
     clock = asyncio.get_running_loop().time
     end = clock() + within
-    while not running.done() and not writers.holding and clock() < end:
-        await asyncio.wait((running,), timeout=_HOLD_LOOKED_AT_EVERY)
+    while not running.done() and not writers.stalled and clock() < end:
+        await asyncio.wait((running,), timeout=_WAIT_LOOKED_AT_EVERY)
     return running.done()
 
 

@@ -42,9 +42,9 @@ class Writers:
         """For what is to be applied by itself while nothing else is under way."""
 
     @property
-    def holding(self) -> bool:
+    def stalled(self) -> bool:
         """Whether one of them cannot go on just now; the others soon have to wait for it."""
-        return any(applier.holding for applier in self.appliers)
+        return any(applier.stalled for applier in self.appliers)
 
     async def read(self, group: Group) -> Sequence[Readable]:
         """What is in the group; read only once."""

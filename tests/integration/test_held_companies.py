@@ -154,7 +154,7 @@ async def test_no_company_is_held_for_what_keeps_all_of_them_waiting(
 
     await asyncio.wait_for(applying, 10)
     assert (await deals(pool), await deals(pool, OTHER), await waiting(pool)) == ([1, 2], [1, 2], 0)
-    assert unhurried.held_for is None
+    assert unhurried.waits_for is None
     assert worker.told() == []
 
 

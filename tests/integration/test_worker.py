@@ -199,7 +199,7 @@ async def test_a_silent_database_is_told_before_it_answers_and_its_end_is_waited
         asking = asyncio.create_task(persistence.persist(lambda connection: connection.fetchval("SELECT 7")))
         await until(lambda: list(persistence.conditions()), within=10, what="told")
         assert [condition.code for condition in persistence.conditions()] == ["database_silent"]
-        assert persistence.holding
+        assert persistence.stalled
     assert await asyncio.wait_for(asking, 20) == 7
     assert list(persistence.conditions()) == []
     await pool.close()

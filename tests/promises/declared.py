@@ -148,7 +148,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
         _OUTCOMES,
         "give up what cannot be written now",
         "worker/applying/persistence.py",
-        "                attempt = await self._hold(problem, attempt)\n",
+        "                attempt = await self._wait(problem, attempt)\n",
         "                raise\n",
         (f"{_APPLIER}::test_a_restart_of_postgres_in_the_middle_is_waited_for",),
         sign="ConnectionDoesNotExistError",

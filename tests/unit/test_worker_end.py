@@ -34,7 +34,7 @@ class Pool:
 class Part:
     """Applier, consumer or helper. What it begins ends by itself only as `ends` says."""
 
-    holding = True
+    stalled = True
     companies_met = 0
 
     def __init__(self, ends: Callable[[], Awaitable[None]]) -> None:

@@ -23,7 +23,7 @@ from worker.writers import _DEALT, Writers
 class Scripted:
     """An applier. It notes what it begins, and ends nothing before `write` is set."""
 
-    holding = False
+    stalled = False
 
     def __init__(self, write: asyncio.Event) -> None:
         self.begun: list[Sequence[Readable]] = []

@@ -1,4 +1,4 @@
-"""From envelopes to committed transactions: read, group by company, apply; hold, isolate or park what fails.
+"""From envelopes to committed transactions: read, group by company, apply; wait, isolate or park where that fails.
 
 Three outcomes per event and no fourth: applied, dead letter, or not yet. `apply` returns only when every envelope it
 was given is committed as one of the first two, or is kept in `pipemirror.held` because its company cannot be written
@@ -96,14 +96,14 @@ class Applier:
         """As well as is known now. What has to be read again, `apply_read` does."""
 
     @property
-    def holding(self) -> bool:
+    def stalled(self) -> bool:
         """Whether nothing moves just now."""
-        return self._persistence.holding
+        return self._persistence.stalled
 
     @property
-    def held_for(self) -> str | None:
+    def waits_for(self) -> str | None:
         """The code of what it waits for."""
-        return self._persistence.held_for
+        return self._persistence.waits_for
 
     def conditions(self) -> Iterator[Condition]:
         return self._persistence.conditions()

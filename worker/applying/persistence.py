@@ -34,7 +34,7 @@ _CONFLICTS_IN_A_ROW: Final = 8
 
 
 class Persistence:
-    """Does one piece of work at a time on a connection of the pool, and holds as long as it cannot be done now.
+    """Does one piece of work at a time on a connection of the pool, and waits as long as it cannot be done now.
 
     held    work of these companies is given back at once: somebody else found that their tables refuse it
     tries   after so many attempts in vain, work of one company is given back instead of holding up the others
@@ -54,30 +54,30 @@ class Persistence:
     ) -> None:
         self._pool = pool
         self._metrics = metrics
-        self._held_companies = held
+        self._held = held
         self._backoff = backoff
         self._tries = tries
         self._silent = silent
         self._clock = clock
-        self._held: NotNow | None = None
+        self._waits_for: NotNow | None = None
         self._asked: float | None = None
 
     @property
-    def holding(self) -> bool:
+    def stalled(self) -> bool:
         """Whether nothing moves, so that a stop need not wait for the work at hand."""
-        return self._held is not None or self._silence() >= self._silent
+        return self._waits_for is not None or self._silence() >= self._silent
 
     @property
-    def held_for(self) -> str | None:
+    def waits_for(self) -> str | None:
         """The code of what it waits for."""
-        return None if self._held is None else self._held.code
+        return None if self._waits_for is None else self._waits_for.code
 
     def conditions(self) -> Iterator[Condition]:
         silence = self._silence()
         if silence >= self._silent:
             yield Condition(DatabaseSilent.code, f"Postgres has not answered for {silence:.0f} s")
-        if self._held is not None:
-            yield Condition(self._held.code, self._held.reason)
+        if self._waits_for is not None:
+            yield Condition(self._waits_for.code, self._waits_for.reason)
 
     async def persist(self, work: Work[T], *, company_id: int | None = None) -> T:
         """Do `work` until the database takes it.
@@ -87,7 +87,7 @@ class Persistence:
         attempt = 0
         while True:
             if company_id is not None:
-                self._held_companies.check(company_id)
+                self._held.check(company_id)
             try:
                 async with self._connection() as connection:
                     found = await work(connection)
@@ -97,11 +97,11 @@ class Persistence:
                     raise
                 tried = company_id is not None and attempt + 1 >= self._tries
                 if tried and concerns_one_schema(error) and await self._others_can_be_written():
-                    self._held = None
+                    self._waits_for = None
                     raise CompanyHeld(f"company {company_id}: {problem.reason}") from error
-                attempt = await self._hold(problem, attempt)
+                attempt = await self._wait(problem, attempt)
             else:
-                self._held = None
+                self._waits_for = None
                 return found
 
     async def _others_can_be_written(self) -> bool:
@@ -124,15 +124,15 @@ class Persistence:
         finally:
             self._asked = None
 
-    async def _hold(self, problem: NotNow, attempt: int) -> int:
+    async def _wait(self, problem: NotNow, attempt: int) -> int:
         """Wait before the next attempt; a conflict between workers is over at once and worth no alarm."""
         if isinstance(problem, Conflict):
             self._metrics.count(CONFLICTS)
         if not isinstance(problem, Conflict) or attempt >= _CONFLICTS_IN_A_ROW:
-            if self._held is None:
+            if self._waits_for is None:
                 _log.warning("holding", code=problem.code, reason=problem.reason)
                 self._metrics.count(HOLDS, problem.code)
-            self._held = problem
+            self._waits_for = problem
         await asyncio.sleep(self._backoff.delay(attempt))
         return attempt + 1
 

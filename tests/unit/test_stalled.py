@@ -48,20 +48,20 @@ def applier(metrics: Metrics) -> Applier:
 
 
 def shown(metrics: Metrics, *appliers: Applier) -> float | None:
-    app._show_holding(metrics, appliers)
+    app._show_waiting(metrics, appliers)
     return metrics.value(HOLDING, "database_unavailable")
 
 
-async def test_that_one_applier_goes_on_does_not_hide_that_the_other_holds() -> None:
+async def test_that_one_applier_goes_on_does_not_hide_that_the_other_is_stalled() -> None:
     metrics, gone, back = Metrics(), Postgres(), Postgres()
     main, again = applier(metrics), applier(metrics)
     back.there = True
-    holding = asyncio.create_task(main.persist(gone.work))
-    await until(lambda: main.holding, what="the worker holds")
+    waiting = asyncio.create_task(main.persist(gone.work))
+    await until(lambda: main.stalled, what="the worker stalls")
     await again.persist(back.work)
     assert shown(metrics, main, again) == 1
     gone.there = True
-    await asyncio.wait_for(holding, 10)
+    await asyncio.wait_for(waiting, 10)
     assert shown(metrics, main, again) is None
 
 
@@ -69,11 +69,11 @@ async def test_what_held_events_wait_for_is_told_and_does_not_make_the_worker_un
     metrics, gone = Metrics(), Postgres()
     again = applier(metrics)
     readmission = Readmission(NOTHING, again, HeldCompanies(), metrics, clock=lambda: 0.0)
-    holding = asyncio.create_task(again.persist(gone.work))
-    await until(lambda: again.holding, what="held events wait")
+    waiting = asyncio.create_task(again.persist(gone.work))
+    await until(lambda: again.stalled, what="held events wait")
     assert list(readmission.conditions()) == [Condition("database_unavailable", "it restarts", blocking=False)]
     gone.there = True
-    await asyncio.wait_for(holding, 10)
+    await asyncio.wait_for(waiting, 10)
     assert list(readmission.conditions()) == []
 
 
