@@ -48,7 +48,7 @@ async def find(connection: Connection, company_id: int) -> Company | None:
     return Company(**row) if row else None
 
 
-async def hold(connection: Connection, company: Company) -> str:
+async def lock_shared(connection: Connection, company: Company) -> str:
     """The company's state, which cannot change before this transaction ends. Raise OutdatedCompanyError."""
     state: str | None = await connection.fetchval("SELECT pipemirror.hold_company($1, $2)", company.id, company.slug)
     if state is None:

@@ -56,7 +56,7 @@ async def _purged(connection: Connection, company_ids: Sequence[int]) -> set[int
     purged = set()
     for company_id in company_ids:
         company = await companies.find(connection, company_id)
-        if company is not None and await companies.hold(connection, company) == PURGED:
+        if company is not None and await companies.lock_shared(connection, company) == PURGED:
             purged.add(company_id)
     return purged
 

@@ -121,7 +121,7 @@ async def test_an_upgrade_and_events_being_applied_do_not_wait_for_each_other(
         await connection.execute("ALTER TABLE pipedrive_raw.deals DROP COLUMN arr")
         await connection.execute("UPDATE pipemirror.companies SET catalogue = 'of an older release'")
         async with connection.transaction():
-            await companies.hold(connection, Company(5, "pipedrive", companies.ACTIVE))
+            await companies.lock_shared(connection, Company(5, "pipedrive", companies.ACTIVE))
             upgrade = asyncio.create_task(migrate(migrated))
             await until_somebody_waits(pool)
             await connection.execute("SELECT FROM pipedrive_raw.deals FOR NO KEY UPDATE")
@@ -155,7 +155,7 @@ async def test_whose_tables_keep_an_upgrade_waiting_is_told(
     async with pool.acquire() as connection:
         await connection.execute("UPDATE pipemirror.companies SET catalogue = 'of an older release'")
         async with connection.transaction():
-            await companies.hold(connection, Company(5, "pipedrive", companies.ACTIVE))
+            await companies.lock_shared(connection, Company(5, "pipedrive", companies.ACTIVE))
             with capture_logs() as logged, pytest.raises(DatabaseUnavailable) as problem:
                 await migrate(migrated)
 

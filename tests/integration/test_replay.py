@@ -264,7 +264,7 @@ async def test_pausing_waits_for_what_is_being_applied_and_is_not_starved_by_it(
         await asyncio.sleep(number * 0.005)  # out of step, so that at no moment all have let go
         while not stop.is_set():
             async with pool.acquire() as connection, connection.transaction():
-                await companies.hold(connection, company)
+                await companies.lock_shared(connection, company)
                 await connection.execute("SELECT pg_sleep(0.03)")
             held += 1
 
@@ -282,4 +282,4 @@ async def test_pausing_waits_for_what_is_being_applied_and_is_not_starved_by_it(
     # What was under way when it asked, and one more each that was on its way to asking.
     assert passed <= 2 * workers * changes
     async with pool.acquire() as connection, connection.transaction():
-        assert await companies.hold(connection, company) == ACTIVE
+        assert await companies.lock_shared(connection, company) == ACTIVE

@@ -1,6 +1,6 @@
 """The only code that writes mirrored tables: `apply` for events, `upsert` for whoever mends rows.
 
-In one transaction: hold the company's state, claim the events in the journal, and for each table in name order lock the
+In one transaction: lock the company's state, claim the events in the journal, and for each table in name order lock the
 records in id order, fold, write, tell history. What another worker has claimed is a duplicate and touches nothing.
 """
 
@@ -64,7 +64,7 @@ async def apply(connection: Connection, company: Company, events: Sequence[Event
 
     Raise OutdatedCompanyError when there is no such company any more.
     """
-    state = await companies.hold(connection, company)
+    state = await companies.lock_shared(connection, company)
     if state == PURGED:
         return Applied(discarded=len(events))
     written = await journal.claim(connection, company.id, events, applied=state == ACTIVE)
@@ -77,7 +77,7 @@ async def apply(connection: Connection, company: Company, events: Sequence[Event
 
 async def apply_again(connection: Connection, company: Company, event: Event) -> bool:
     """Apply an event whether or not it was claimed before; False if its company is not active. Folds are idempotent."""
-    if await companies.hold(connection, company) != ACTIVE:
+    if await companies.lock_shared(connection, company) != ACTIVE:
         return False
     claimed = await journal.claim(connection, company.id, [event], applied=True)
     if not claimed:
@@ -89,7 +89,7 @@ async def apply_again(connection: Connection, company: Company, event: Event) ->
 async def learn(connection: Connection, company: Company, changes: Iterable[Change]) -> dict[str, dict[str, str]]:
     """Every type of custom field known of the company, what the changes teach included; before they are applied."""
     async with connection.transaction():
-        if await companies.hold(connection, company) == ACTIVE:
+        if await companies.lock_shared(connection, company) == ACTIVE:
             await _learn_types(connection, company, changes)
         return await fields.types(connection, company.id)
 

@@ -114,7 +114,7 @@ def _tell_refused(company: Company, envelopes: Sequence[Envelope], reason: str) 
 
 
 async def _apply_again(connection: Connection, company: Company, envelopes: Sequence[Envelope], *, kept: bool) -> int:
-    """Fold journaled events of a held, active company again; how many there was a table for.
+    """Fold journaled events of a locked, active company again; how many there was a table for.
 
     Those that were kept become part of the journal's history in the same transaction.
     """
@@ -129,9 +129,9 @@ async def _apply_again(connection: Connection, company: Company, envelopes: Sequ
 
 
 async def _current(connection: Connection, wanted: Wanted, replay: Replay) -> tuple[Company, Position] | None:
-    """The company to go on with, held and active, and where; None when all are done: then the replay is finished."""
+    """The company to go on with, locked and active, and where; None when all are done: then the replay is finished."""
     for company in await _companies(connection, wanted, replay.position):
-        state = await companies.hold(connection, company)
+        state = await companies.lock_shared(connection, company)
         if state == ACTIVE:
             company.types = await fields.types(connection, company.id)
             place = replay.position

@@ -21,7 +21,7 @@ async def normalise(connection: Connection, company: Company) -> int:
         types = known.get(entity.custom_fields or "")
         while types:
             async with connection.transaction():
-                if await companies.hold(connection, company) != ACTIVE:
+                if await companies.lock_shared(connection, company) != ACTIVE:
                     return mended
                 chunk = await _normalise_chunk(connection, company, entity, types)
             mended += chunk

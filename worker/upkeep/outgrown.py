@@ -33,7 +33,7 @@ async def outgrow(connection: Connection, company: Company) -> int:
         async for ids in _outgrown(connection, company, entity):
             for start in range(0, len(ids), CHUNK):
                 async with connection.transaction():
-                    if await companies.hold(connection, company) != ACTIVE:
+                    if await companies.lock_shared(connection, company) != ACTIVE:
                         return mended
                     mended += await _mend(connection, company, entity, ids[start : start + CHUNK])
     return mended
