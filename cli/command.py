@@ -23,6 +23,11 @@ EXIT_UNREACHABLE: Final = 3
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
+
+class UsageError(Exception):
+    """It was typed wrongly, or a word is missing; the message says which. Nothing was done; exit code 2."""
+
+
 _MISSING = (
     asyncpg.UndefinedTableError,
     asyncpg.UndefinedColumnError,
@@ -31,13 +36,18 @@ _MISSING = (
 )
 
 
-def operate(command: Callable[..., Coroutine[Any, Any, bool]], *arguments: Any, **options: Any) -> None:
-    """Run a command that needs the database; it returns whether all went well."""
+def operate(
+    command: Callable[..., Coroutine[Any, Any, bool]], *arguments: Any, make_database: bool = False, **options: Any
+) -> None:
+    """Run a command that needs the database, which must be there unless it may make one.
+
+    It returns whether all went well.
+    """
     settings = load()
     configure("cli", settings, level="warning")
 
     async def run() -> bool:
-        async with roles.database(settings) as dsn:
+        async with roles.database(settings, make=make_database) as dsn:
             return await command(dsn, *arguments, **options)
 
     if not asyncio.run(run()):
@@ -84,10 +94,10 @@ async def _what_is_missing(found: Pool) -> str:
     return "the schema is of another release than this command: run `pipemirror migrate`"
 
 
-def confirm(question: str, *, yes: bool) -> None:
-    """Go on only if somebody says so; where nobody can be asked, only with --yes."""
+def confirm(question: str, consequence: str, *, yes: bool) -> None:
+    """Go on only if somebody says so; where nobody can be asked, only with --yes. Raise UsageError."""
     if yes:
         return
     if not sys.stdin.isatty():
-        raise Misconfigured(f"{question} Say so with --yes: there is no terminal to ask at")
+        raise UsageError(f"{consequence}; repeat with --yes (no terminal to ask at)")
     typer.confirm(question, abort=True, err=True)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cli import roles
-from cli.command import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, Json, configure, operate
+from cli.command import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, Json, UsageError, configure, operate
 from cli.demo import demo as run_demo
 from cli.doctor import doctor
 from cli.operating import companies, letters, replaying, status
@@ -16,7 +16,7 @@ from cli.output import show
 from cli.sandbox_alone import run_sandbox
 from runtime import logs
 from runtime.release import RELEASE
-from runtime.settings import load, signing_secrets
+from runtime.settings import has_secret, kept_at, load, signing_secrets
 from runtime.shutdown import stop_requested
 from runtime.watchdog import watched_loop
 from schema.credentials import derive, parse_company
@@ -38,11 +38,16 @@ app.add_typer(letters.app, name="dead-letters")
 
 _NEEDS_QUEUE = ("WEBHOOK_SECRET",)
 
+_THE_SAME_FOR_ALL = {"version": "2.0", "event action": "*", "event object": "*"}
+
 
 def main() -> None:
     """Run the command; the exit codes are 0 done, 1 failed, 2 wrong usage or configuration, 3 service unreachable."""
     try:
         app()
+    except UsageError as error:
+        typer.echo(f"not done: {error}", err=True)
+        sys.exit(EXIT_USAGE)
     except Misconfigured as problem:
         _say(problem)
         sys.exit(EXIT_USAGE)
@@ -78,7 +83,7 @@ def demo(
     rate: Annotated[float, typer.Option(help="Events per second.", min=0.1, max=5000)] = 20,
     deals: Annotated[int, typer.Option(help="Deals at the start.", min=1, max=100_000)] = 200,
 ) -> None:
-    """Mirror a stand-in Pipedrive, live, with nothing else installed."""
+    """Mirror a made-up company, live, and compare at the end."""
     configure("demo", load(), level="warning")
     settings = load()
     if not asyncio.run(run_demo(settings.data_dir, seconds=seconds, rate=rate, deals=deals)):
@@ -105,8 +110,11 @@ def worker() -> None:
 
 @app.command()
 def migrate() -> None:
-    """Create or upgrade the schemas; safe to run twice and at once."""
-    operate(_migrate)
+    """Create or upgrade the schemas.
+
+    Safe to run twice and at once. Workers do it by themselves.
+    """
+    operate(_migrate, make_database=True)
 
 
 async def _migrate(dsn: str) -> bool:
@@ -116,8 +124,8 @@ async def _migrate(dsn: str) -> bool:
 
 
 app.command()(status.status)
-app.command()(replaying.replay)
 app.command()(doctor)
+app.command()(replaying.replay)
 
 
 @webhooks.command()
@@ -125,20 +133,26 @@ def credentials(
     company: Annotated[str, typer.Option(help="Company id: 1 to 19 digits.")],
     as_json: Json = False,
 ) -> None:
-    """What to enter in Pipedrive's webhook form. Needs no database."""
+    """What to enter in Pipedrive's webhook form.
+
+    Needs no database. With --json: `url`, `user` and `password` alone.
+    """
     settings = load(_NEEDS_QUEUE)
     company_id = parse_company(company)
     if company_id is None:
-        raise Misconfigured(f"--company {company!r} is not valid: expected 1 to 19 digits")
+        raise UsageError(f"--company {company!r} is not valid: expected 1 to 19 digits")
     base = settings.public_url or f"http://{settings.receiver_host}:{settings.receiver_port}"
+    is_new = not has_secret(settings)
     found = {
         "url": f"{base}/webhooks/{company_id}",
         "user": str(company_id),
         "password": derive(signing_secrets(settings)[0], company_id),
     }
-    show(found, as_json=as_json)
+    show(found if as_json else _THE_SAME_FOR_ALL | found, as_json=as_json)
     if settings.public_url is None:
         typer.echo("PUBLIC_URL is not set: Pipedrive cannot reach this address yet.", err=True)
+    if is_new:
+        typer.echo(f"{kept_at(settings).absolute()} was made: `pipemirror up` must run in this folder.", err=True)
 
 
 @app.command()
@@ -148,7 +162,7 @@ def sandbox(
     rate: Annotated[float, typer.Option(help="Events per second.", min=0.1, max=5000)] = 20,
     deals: Annotated[int, typer.Option(help="Deals at the start.", min=1, max=100_000)] = 200,
 ) -> None:
-    """The stand-in Pipedrive alone, sending webhooks to a receiver."""
+    """The made-up company alone, posting to a receiver."""
     settings = load(_NEEDS_QUEUE)
     configure("sandbox", settings)
     asyncio.run(_until_stopped(lambda stop: run_sandbox(settings, company, url, stop, rate=rate, deals=deals)))

@@ -8,26 +8,18 @@ import typer
 
 _AGO = re.compile(r"(\d{1,6})([mhd])", re.ASCII)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-EXACT = "a date or time such as 2026-03-04 or 2026-03-04T12:30, UTC unless it says otherwise"
-
-
-def exact_moment(text: str) -> datetime:
-    """Raise typer.BadParameter for anything else."""
-    try:
-        found = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise typer.BadParameter(f"expected {EXACT}") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+MOMENT = "a date or time such as 2026-03-04T12:30, UTC unless it says otherwise; or 90m, 6h, 2d for so long ago"
 
 
 def moment(text: str) -> datetime:
-    """Likewise, or how long ago."""
+    """Raise typer.BadParameter for anything else."""
     if ago := _AGO.fullmatch(text.strip()):
         return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     try:
-        return exact_moment(text)
-    except typer.BadParameter:
-        raise typer.BadParameter(f"expected {EXACT}; or 90m, 6h, 2d for so long ago") from None
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise typer.BadParameter(f"expected {MOMENT}") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 Since = Annotated[

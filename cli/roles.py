@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import structlog
+import typer
 
 from cli import conditions, embedded
 from receiver.app import Door, Receiver, serve
@@ -127,13 +128,23 @@ async def subscribed(process: Process) -> AsyncIterator[Subscription]:
 
 
 @asynccontextmanager
-async def database(settings: Settings) -> AsyncIterator[str]:
-    """The DSN of DATABASE_URL, or of the embedded Postgres under DATA_DIR, which runs for as long."""
+async def database(settings: Settings, *, make: bool = False, tell: bool = False) -> AsyncIterator[str]:
+    """The DSN of DATABASE_URL, or of the embedded Postgres under DATA_DIR, which runs for as long.
+
+    make  where there is none yet; else raise Misconfigured: a command in the wrong folder must not leave one there
+    tell  on stdout how a person looks into the embedded one
+    """
     if settings.database_url is not None:
         yield settings.database_url.get_secret_value()
         return
+    if not make and not embedded.exists(settings.data_dir):
+        raise Misconfigured(
+            f"there is no embedded database under {settings.data_dir.absolute()}: "
+            "run this in the folder where `pipemirror up` runs, or set DATA_DIR or DATABASE_URL"
+        )
     server = await asyncio.to_thread(embedded.start, settings.data_dir)
-    _log.info("embedded_postgres", psql=server.psql)
+    if tell:
+        typer.echo(f"Look into the database with:\n\n  {server.psql}\n")
     try:
         yield server.dsn
     finally:
@@ -193,7 +204,7 @@ async def run_worker(process: Process) -> None:
         )
         runner = await _listening("WORKER_METRICS_PORT", settings.worker_metrics_port, health)
         stack.push_async_callback(runner.cleanup)
-        dsn = await stack.enter_async_context(database(settings))
+        dsn = await stack.enter_async_context(database(settings, make=True, tell=True))
         subscription = await stack.enter_async_context(subscribed(process))
         task = await stack.enter_async_context(working(process, dsn, subscription, started))
         await _until_stop_or_end(process, task)
@@ -204,7 +215,7 @@ async def run_up(process: Process) -> None:
     settings = process.settings
     started = conditions.starting(process.checks)
     async with AsyncExitStack() as stack:
-        dsn = await stack.enter_async_context(database(settings))
+        dsn = await stack.enter_async_context(database(settings, make=True, tell=True))
         subscription = await stack.enter_async_context(subscribed(process))
         task = await stack.enter_async_context(working(process, dsn, subscription, started))
         receiver = await stack.enter_async_context(receiving(process, subscription))

@@ -1,4 +1,4 @@
-"""`pipemirror sandbox`: the stand-in Pipedrive alone, posting to a receiver until it is stopped."""
+"""`pipemirror sandbox`: the sandbox alone, posting to a receiver until it is stopped."""
 
 import asyncio
 import random
@@ -9,10 +9,12 @@ import typer
 from runtime.settings import Settings, signing_secrets
 from sandbox.cloud import Company
 from sandbox.ledger import Counters
-from sandbox.live import run
+from sandbox.live import Outcome, run
 from schema.credentials import derive
 
 _TOLD_EVERY = 5.0
+_GRACE = 2.0
+"""Seconds that POSTs under way have to end in after a stop. Retries wait for up to 150 s: they are given up."""
 
 
 async def run_sandbox(
@@ -25,11 +27,24 @@ async def run_sandbox(
     typer.echo(f"posting to {target}")
     counters = Counters()
     telling = asyncio.create_task(_tell(counters))
+    life = run(company, target, str(company_id), password, rate=rate, stop=stop, rng=rng, counters=counters)
     try:
-        await run(company, target, str(company_id), password, rate=rate, stop=stop, rng=rng, counters=counters)
+        await _until_stopped(asyncio.create_task(life), stop)
     finally:
         telling.cancel()
         _tell_once(counters)
+
+
+async def _until_stopped(living: "asyncio.Task[Outcome]", stop: asyncio.Event) -> None:
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait((living, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    _, late = await asyncio.wait((living,), timeout=_GRACE)
+    if late:
+        living.cancel()
+        await asyncio.wait((living,))
+    else:
+        living.result()  # raises what it crashed of
 
 
 async def _tell(counters: Counters) -> None:
@@ -39,5 +54,5 @@ async def _tell(counters: Counters) -> None:
 
 
 def _tell_once(counters: Counters) -> None:
-    refused = f", {counters.failed} not taken: see the receiver's log" if counters.failed else ""
+    refused = f", {counters.failed} not taken: is the receiver running? If so, see its log" if counters.failed else ""
     typer.echo(f"{counters.sent} sent, {counters.acked} acknowledged{refused}")

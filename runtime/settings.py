@@ -58,13 +58,12 @@ class Settings(BaseSettings):
         None,
         "Master secret of the passwords Pipedrive sends; comma-separated for rotation: the first signs, all verify",
         f"{SHORTEST_SECRET} characters or more each, comma-separated; needed with AMQP_URL, generated without",
-        shown="generated into `DATA_DIR`; required with `AMQP_URL`",
+        shown="generated into `DATA_DIR`; with `AMQP_URL` required for `receiver` and `webhooks credentials`",
     )
     encryption_keys: SecretStr | None = _setting(
         None,
-        "Keys for secrets at rest; comma-separated for rotation: the first encrypts, all decrypt",
+        "Reserved for secrets at rest, does nothing yet",
         "Fernet keys (url-safe base64 of 32 bytes), comma-separated",
-        shown="not needed before tokens are stored",
     )
     public_url: str | None = _setting(
         None,
@@ -79,10 +78,14 @@ class Settings(BaseSettings):
         shown="8 MiB",
     )
     pipedrive_client_id: str | None = _setting(
-        None, "Client id of the Marketplace app; with it every company's schemas carry its id", "the app's client id"
+        None,
+        "Reserved for the Marketplace app. So far it only makes every company's schemas carry the company's id",
+        "the app's client id",
     )
     pipedrive_client_secret: SecretStr | None = _setting(
-        None, "Client secret of the Marketplace app", "the app's client secret, together with PIPEDRIVE_CLIENT_ID"
+        None,
+        "Reserved for the Marketplace app, does nothing yet",
+        "the app's client secret, together with PIPEDRIVE_CLIENT_ID",
     )
     receiver_host: str = _setting("127.0.0.1", "Address the receiver listens on", "a host name or address")
     receiver_port: int = _whole(8080, "Port the receiver listens on", "a port", _PORTS)
@@ -194,7 +197,7 @@ def signing_secrets(settings: Settings) -> tuple[str, ...]:
     if settings.amqp_url is not None:
         raise Misconfigured(f"WEBHOOK_SECRET is missing: expected {_word('webhook_secret', 'expected')}")
     try:
-        kept = kept_secret(settings.data_dir / "master-secret", lambda: secrets.token_urlsafe(32))
+        kept = kept_secret(kept_at(settings), lambda: secrets.token_urlsafe(32))
     except OSError as error:
         reason = f"DATA_DIR is not valid: expected {_word('data_dir', 'expected')} ({error.strerror})"
         raise Misconfigured(reason) from error
@@ -203,6 +206,19 @@ def signing_secrets(settings: Settings) -> tuple[str, ...]:
             f"the secret kept under {settings.data_dir} is damaged: remove the file or set WEBHOOK_SECRET"
         )
     return (kept,)
+
+
+def kept_at(settings: Settings) -> Path:
+    """Where the master secret is kept that is made when none is set."""
+    return settings.data_dir / "master-secret"
+
+
+def has_secret(settings: Settings) -> bool:
+    """Whether there is a master secret, set or kept; else `signing_secrets` would make one."""
+    try:
+        return settings.webhook_secret is not None or kept_at(settings).exists()
+    except OSError:
+        return True  # as far as one is allowed to know; `signing_secrets` says what is the matter
 
 
 def settings_page() -> str:

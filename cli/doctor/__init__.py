@@ -9,14 +9,13 @@ from typing import Annotated
 
 import typer
 
-from cli import roles
+from cli import embedded, roles
 from cli.command import EXIT_FAILED, Json, configure
 from cli.doctor.finding import Finding, elsewhere, guarded
 from cli.doctor.of_broker import of_broker
 from cli.doctor.of_database import of_database
 from cli.doctor.of_receivers import of_receivers
 from cli.doctor.of_settings import of_disk, of_settings
-from cli.embedded.home import note_of
 from cli.output import plain, show
 from runtime.settings import Settings, load
 
@@ -29,7 +28,10 @@ def doctor(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check what a first deployment gets wrong, in plain words. Exit code 0 if nothing fails."""
+    """Check what a first deployment gets wrong.
+
+    It changes nothing, and says what to do in plain words. Exit code 0 if nothing fails.
+    """
     settings = load()
     configure("doctor", settings, level="error")
     findings = asyncio.run(examine(settings, receiver or ()))
@@ -54,7 +56,7 @@ async def examine(settings: Settings, receivers: Sequence[str] = ()) -> list[Fin
 
 
 async def _database(settings: Settings) -> list[Finding]:
-    if settings.database_url is None and settings.amqp_url is not None and not _has_cluster(settings):
+    if settings.database_url is None and settings.amqp_url is not None and not embedded.exists(settings.data_dir):
         return [
             elsewhere(
                 "Postgres", "DATABASE_URL is not set; a receiver needs none", "Run doctor with a worker's settings."
@@ -62,10 +64,6 @@ async def _database(settings: Settings) -> list[Finding]:
         ]
     async with roles.database(settings) as dsn:
         return await of_database(dsn)
-
-
-def _has_cluster(settings: Settings) -> bool:
-    return (settings.data_dir / "postgres").exists() or note_of(settings.data_dir).exists()
 
 
 def _print(findings: Sequence[Finding]) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from cli import spooled
 from cli.doctor.finding import Finding, elsewhere, fail, ok, warn
-from runtime.settings import Settings, signing_secrets
+from runtime.settings import Settings, has_secret, signing_secrets
 from runtime.spool.file import SUFFIX, SpoolFile
 from runtime.spool.lease import Lease
 from runtime.spool.place import RESERVE, refuse_network
@@ -32,6 +32,8 @@ def _secret(settings: Settings) -> Finding:
     name = "WEBHOOK_SECRET"
     if not receives(settings):
         return elsewhere(name, "not set; only receivers need it", "Run doctor where a receiver runs, too.")
+    if not has_secret(settings):
+        return elsewhere(name, f"not set, and none is kept under {settings.data_dir}", "`pipemirror up` makes one.")
     try:
         secrets = signing_secrets(settings)
     except Misconfigured as problem:

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from cli.embedded.home import SHELTER, Home, lock_of, note_of, settle
+from cli.embedded.home import SHELTER, Home, exists, lock_of, note_of, settle
 from cli.embedded.server import DATABASE, ROLE, SUPERUSER, Postmaster, check_version, create, launch, ready, tail
 from schema.errors import DatabaseUnavailable, Misconfigured
+
+__all__ = ["EmbeddedPostgres", "discard", "exists", "runs", "start"]
 
 _POLL_SECONDS: Final = 0.02
 

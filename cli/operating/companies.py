@@ -8,8 +8,9 @@ import typer
 from cli.command import Json, operate, operate_long, pool
 from cli.operating import purging, replaying
 from cli.output import show
+from schema.ddl import raw_schema
 from store import companies as store
-from store.companies import ACTIVE, PAUSED, PURGED
+from store.companies import ACTIVE, PAUSED, PURGED, Company
 from store.database import Pool
 from store.replays import Wanted
 
@@ -20,19 +21,25 @@ CompanyId = Annotated[int, typer.Argument(metavar="ID", help="Id of the company.
 
 @app.command("list")
 def list_companies(as_json: Json = False) -> None:
-    """Companies with their schemas and states."""
+    """Who is mirrored, in which schema, and its state."""
     operate(_list, as_json=as_json)
 
 
 @app.command()
 def pause(company_id: CompanyId) -> None:
-    """Write nothing more to its tables; its events are kept in the journal, for JOURNAL_DAYS."""
+    """Write nothing more to its tables; its events are kept.
+
+    In the journal, for JOURNAL_DAYS.
+    """
     operate(_pause, company_id)
 
 
 @app.command()
 def resume(company_id: CompanyId) -> None:
-    """Go on, and apply what was kept meanwhile; run it again if it was interrupted."""
+    """Go on, and apply what was kept meanwhile.
+
+    Run it again if it was interrupted.
+    """
     operate_long(_resume, company_id)
 
 
@@ -42,12 +49,20 @@ app.command()(purging.purge)
 async def _list(dsn: str, *, as_json: bool) -> bool:
     async with pool(dsn) as found, found.acquire() as connection:
         known = await store.all_companies(connection)
-    rows = [{"id": company.id, "slug": company.slug, "state": company.state} for company in known]
+    rows = [
+        {"id": company.id, "slug": company.slug, "schema": _schema(company), "state": company.state}
+        for company in known
+    ]
     if rows or as_json:
         show(rows, as_json=as_json)
     else:
         typer.echo("no companies yet: the first authentic webhook of a company makes it known")
     return True
+
+
+def _schema(company: Company) -> str | None:
+    """Of its tables; a purged company has none."""
+    return None if company.state == PURGED else raw_schema(company.slug)
 
 
 async def _pause(dsn: str, company_id: int) -> bool:

@@ -13,12 +13,11 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from cli.command import Json, Yes, confirm, operate, operate_long, pool
+from cli.command import Json, UsageError, Yes, confirm, operate, operate_long, pool
 from cli.moments import Since, Until
 from cli.output import show, table
 from cli.progress import progress
 from runtime.settings import load
-from schema.errors import Misconfigured
 from store import dead_letters
 from store.database import Pool
 from store.dead_letters import Chosen
@@ -60,7 +59,7 @@ def list_letters(
 
 @app.command("show")
 def show_letter(letter_id: LetterId, as_json: Json = False) -> None:
-    """One dead letter with its evidence: the body as it was received."""
+    """One of them, with the body as received."""
     operate(_show, letter_id, as_json=as_json)
 
 
@@ -76,7 +75,10 @@ def replay_letters(
     since: Since = None,
     until: Until = None,
 ) -> None:
-    """Apply dead letters again, oldest first; those that still fail stay."""
+    """Apply dead letters again; what still fails stays.
+
+    The oldest first.
+    """
     chosen = _chosen(ids, Chosen(None, company, entity, code, since, until), every=every)
     numbered = load().pipedrive_client_id is not None
     operate_long(_replay, chosen, limit=limit, numbered_slugs=numbered)
@@ -95,7 +97,7 @@ def discard_letters(
     until: Until = None,
     yes: Yes = False,
 ) -> None:
-    """Close dead letters without applying them, oldest first."""
+    """Close dead letters unapplied, the oldest first."""
     chosen = _chosen(ids, Chosen(None, company, entity, code, since, until), every=every)
     operate_long(_discard, chosen, limit=limit, yes=yes or chosen.ids is not None)
 
@@ -104,9 +106,9 @@ def _chosen(ids: list[int] | None, filtered: Chosen, *, every: bool) -> Chosen:
     """Named by ids, by filters, or all; never all by having forgotten to say which."""
     filters = filtered != dead_letters.ALL
     if bool(ids) + filters != 1 and not (every and not ids):
-        raise Misconfigured("name the ids of dead letters, or filters such as --code, or --all")
+        raise UsageError("name the ids of dead letters, or filters such as --code, or --all")
     if ids and every:
-        raise Misconfigured("name the ids of dead letters, or --all, not both")
+        raise UsageError("name the ids of dead letters, or --all, not both")
     return replace(filtered, ids=tuple(ids)) if ids else filtered
 
 
@@ -185,7 +187,8 @@ async def _discard(dsn: str, chosen: Chosen, *, limit: int | None, yes: bool, st
     async with pool(dsn) as found:
         chosen, total = await _counted(found, chosen, limit)
         if total:
-            confirm(f"Close {total:,} dead letters without applying them?", yes=yes)
+            letters = f"{total:,} dead letter{'s' if total > 1 else ''}"
+            confirm(f"Close {letters} without applying?", f"{letters} would be closed unapplied", yes=yes)
         with progress("discarding dead letters", total) as advance:
             async for ids in _id_pages(found, chosen, total, stop):
                 async with found.acquire() as connection:

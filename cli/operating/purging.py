@@ -57,7 +57,10 @@ def purge(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Delete a company whole, for ever. Prints a receipt; exit code 0 once it is final, else 1: repeat it then."""
+    """Delete a company whole, for ever, with a receipt.
+
+    Exit code 0 once it is final, else 1: repeat it then.
+    """
     wish = Wish(company_id, tuple(receiver or ()), spools_empty, as_json)
     operate_long(_purge, load(), wish, yes=yes)
 
@@ -70,7 +73,8 @@ async def _purge(dsn: str, settings: Settings, wish: Wish, *, yes: bool, stop: a
             typer.echo(f"company {wish.company_id} is not known", err=True)
             return False
         if known.state != PURGED:
-            confirm(f"Delete everything of company {known.id} ({known.slug}), for ever?", yes=yes)
+            everything = f"everything of company {known.id} ({known.slug})"
+            confirm(f"Delete {everything}, for ever?", f"{everything} would be deleted, for ever", yes=yes)
         company = await worker_purge.mark(found, wish.company_id)
         assert company is not None
         if not await _delete(found, company, stop):

@@ -17,7 +17,10 @@ _PERCENTILES = ("p50", "p95", "p99")
 
 
 def status(as_json: Json = False) -> None:
-    """Per company and entity: rows, freshness, lag of the last hour; backlog, dead letters, unfinished work."""
+    """Rows, freshness and lag; backlog, dead letters.
+
+    Rows, freshness and lag of the last hour are told per company and entity. Unfinished work is told, too.
+    """
     operate(_status, load(), as_json=as_json)
 
 

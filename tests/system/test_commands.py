@@ -1,6 +1,7 @@
 """The commands as a person or a script runs them: what they print, what they change, and how they exit."""
 
 import asyncio
+import re
 import signal
 from functools import partial
 from typing import Any
@@ -68,7 +69,9 @@ async def test_dead_letters_are_listed_shown_replayed_and_discarded(with_letters
     assert (await run("dead-letters", "replay", "--all")).code == FAILED, "content stays what it is"
     assert (await run("dead-letters", "discard", ids["bad_value"])).code == DONE
     assert [letter["code"] for letter in await letters(with_letters)] == ["unreadable_json"]
-    assert (await run("dead-letters", "discard", "--all")).code == USAGE, "nobody is there to confirm it"
+    unasked = await run("dead-letters", "discard", "--all")
+    assert unasked.code == USAGE, "nobody is there to confirm it"
+    assert unasked.err.startswith("not done: 1 dead letter would be closed unapplied; repeat with --yes")
     assert (await run("dead-letters", "discard", "--all", "--yes")).code == DONE
     assert await letters(with_letters) == []
     assert await judge.events() == 3
@@ -118,6 +121,9 @@ async def test_credentials_are_those_that_the_receiver_takes(on_spool: Installat
     given = ran.json
     assert given.keys() == {"url", "user", "password"}
     assert SECRET not in ran.out + ran.err
+    form = (await on_spool.run("webhooks", "credentials", "--company", str(COMPANY))).out
+    lines = dict(re.split(r"  +", line) for line in form.splitlines())
+    assert lines == {"version": "2.0", "event action": "*", "event object": "*"} | given
     headers = {"Authorization": aiohttp.encode_basic_auth(given["user"], given["password"])}
     async with aiohttp.ClientSession(headers=headers) as session:
         async with session.get(given["url"]) as answer:
@@ -132,7 +138,8 @@ async def test_status_and_companies_tell_what_is_there(with_letters: Installatio
         with_letters.run("status", "--json"), with_letters.run("companies", "list", "--json")
     )
     assert (status.code, companies.code) == (DONE, DONE)
-    assert companies.json == [{"id": COMPANY, "slug": "pipedrive", "state": "active"}]
+    assert companies.json == [{"id": COMPANY, "slug": "pipedrive", "schema": "pipedrive_raw", "state": "active"}]
+    assert "pipedrive_raw" in (await with_letters.run("companies", "list")).out
     (company,) = status.json["companies"]
     assert (company["id"], company["slug"], company["rows"]["deals"]) == (COMPANY, "pipedrive", 2)
     (deals,) = (entity for entity in company["entities"] if entity["entity"] == "deal")
@@ -188,6 +195,9 @@ async def test_a_replay_is_for_a_time_an_entity_a_record(with_letters: Installat
         run("replay", "--from", "2025-01-01", "--entity", "spaceship"),
     )  # fmt: skip
     assert [ran.code for ran in outcomes] == [USAGE] * 4
+    assert (await run("replay", "--from", "6h")).out == "0 of 0 events applied\n", "they happened long ago"
+    unknown = await run("replay", "--from", "2025-01-01", "--company", "42")
+    assert (unknown.code, unknown.out, unknown.err) == (FAILED, "", "company 42 is not known\n")
 
 
 async def test_a_paused_company_is_resumed_with_what_came_meanwhile(on_spool: Installation, judge: Judge) -> None:
@@ -237,7 +247,8 @@ async def test_a_purge_without_a_broker_is_final_at_once(with_letters: Installat
     assert (deleted["deals"], deleted["events"], deleted["dead_letters"]) == (2, 2, 3)
     again = await run("companies", "purge", str(COMPANY), "--json")
     assert (again.code, again.json["deleted"], again.json["final_at"]) == (DONE, deleted, receipt.json["final_at"])
-    assert (await run("companies", "list", "--json")).json[0]["state"] == "purged"
+    (listed,) = (await run("companies", "list", "--json")).json
+    assert (listed["state"], listed["schema"]) == ("purged", None)
     assert (await run("companies", "resume", str(COMPANY))).code == FAILED
 
     await with_letters.up()
