@@ -18,7 +18,7 @@ help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | \
 		while IFS='|' read -r target text; do printf 'make %-16s %s\n' "$$target" "$$text"; done
 
-demo: $(INSTALLED) ## mirror a stand-in Pipedrive, live, with nothing else installed; FOR=60 ends it after 60 seconds
+demo: $(INSTALLED) ## mirror a made-up company, live, with nothing else installed; FOR=60 ends it after 60 seconds
 	@$(BIN)/pipemirror demo $(if $(FOR),--for $(FOR)) $(if $(RATE),--rate $(RATE)) $(if $(DEALS),--deals $(DEALS))
 
 test: $(INSTALLED) ## all tests; ARGS='-k spool -x' goes to pytest

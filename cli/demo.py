@@ -131,11 +131,12 @@ async def _verdict(pool: Pool, outcome: Outcome, differing: list[str]) -> Verdic
     async with pool.acquire() as connection:
         events = await connection.fetchval("SELECT count(*) FROM pipemirror.events")
     truth = outcome.truth
-    records = sum(len(truth.live[entity]) + len(truth.deleted[entity]) for entity in truth.carried)
+    live, deleted = (sum(len(kind[entity]) for entity in truth.carried) for kind in (truth.live, truth.deleted))
     if differing:
         shown = [f"  {line}" for line in differing[:SHOWN_DIFFERENCES]]
         return Verdict([f"mirror differs from sandbox: {len(differing)} differences", *shown], equal=False)
-    return Verdict([f"mirror equals sandbox: {records} records, {events} events"], equal=True)
+    records = f"{live + deleted} records, {events} events ({live} live and {deleted} deleted records)"
+    return Verdict([f"mirror equals sandbox: {records}"], equal=True)
 
 
 @asynccontextmanager

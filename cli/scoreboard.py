@@ -48,7 +48,7 @@ class Scoreboard:
         """For a log, where there is no terminal."""
         last = self.readings[-1]
         return (
-            f"{sum(last.rows.values())} rows, {last.events} events, {self.rate:.0f}/s, "
+            f"{sum(last.rows.values())} live rows, {last.events} events, {self.rate:.0f}/s, "
             f"lag p50 {_ms(last.lag_p50)} p99 {_ms(last.lag_p99)}, "
             f"{last.duplicates} duplicates dropped, {last.dead_letters} dead letters"
         )
@@ -63,15 +63,22 @@ class Scoreboard:
         for name, count in last.rows.items():
             rows.add_row(name, f"{count:,}")
         facts = Text.assemble(
-            ("events   ", "dim"), f"{last.events:,}   {self.rate:,.0f}/s\n",
-            ("lag      ", "dim"), f"p50 {_ms(last.lag_p50)}   p99 {_ms(last.lag_p99)}\n",
-            ("dropped  ", "dim"), f"{last.duplicates:,} duplicates\n",
-            ("refused  ", "dim"), f"{last.dead_letters:,} dead letters\n",
-            ("sent     ", "dim"), f"{self.counters.sent:,} webhooks, {self.counters.acked:,} acknowledged",
+            ("events        ", "dim"), f"{last.events:,}   {self.rate:,.0f}/s\n",
+            ("lag           ", "dim"), f"p50 {_ms(last.lag_p50)}   p99 {_ms(last.lag_p99)}\n",
+            ("duplicates    ", "dim"), f"{last.duplicates:,} dropped\n",
+            ("dead letters  ", "dim"), f"{last.dead_letters:,}\n",
+            ("sent          ", "dim"), self._sent(),
         )  # fmt: skip
         side_by_side = Table.grid(padding=(0, 6))
         side_by_side.add_row(rows, Group(facts))
-        return Panel(side_by_side, title="pipemirror: a made-up Pipedrive, mirrored live")
+        return Panel(side_by_side, title="pipemirror: the sandbox, a made-up company, mirrored live")
+
+    def _sent(self) -> str:
+        """Of events, each counted once; the others of its deliveries are named for what they are."""
+        told = self.counters
+        events = told.sent - told.retried - told.duplicates
+        again = f", {told.retried:,} retries" if told.retried else ""
+        return f"{events:,} events, {told.acked:,} acknowledged; {told.duplicates:,} sent twice on purpose{again}"
 
 
 def _ms(seconds: float | None) -> str:
