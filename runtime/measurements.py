@@ -87,7 +87,7 @@ SPOOL_FREE_BYTES: Final = Metric(
 ON_SPOOL: Final = Metric("pipemirror_on_spool", "gauge", "1 while the broker is given up and events go to the spool")
 
 BATCHES: Final = Metric(
-    "pipemirror_batches_total", "counter", "Groups of events applied: each one company's, and one transaction"
+    "pipemirror_batches_total", "counter", "Transactions in which a writer applied its part of a group"
 )
 EVENTS: Final = Metric(
     "pipemirror_events_total",
@@ -101,7 +101,7 @@ DEAD_LETTERS: Final = Metric("pipemirror_dead_letters_total", "counter", "Dead l
 APPLY_SECONDS: Final = Metric(
     "pipemirror_apply_seconds",
     "histogram",
-    "Time to apply and commit one group of events, in seconds",
+    "Time a writer took to apply and commit its part of a group, in seconds",
     (),
     _APPLY_SECONDS,
 )
@@ -149,7 +149,7 @@ RETOLD: Final = Metric(
 DATABASE_WAIT_SECONDS: Final = Metric(
     "pipemirror_database_wait_seconds",
     "histogram",
-    "Time a group of events waited for a connection of the pool, in seconds",
+    "Time a writer, or the reading of a group, waited for a connection of the pool, in seconds",
     (),
     _WAIT_SECONDS,
 )
