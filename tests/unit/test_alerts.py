@@ -124,6 +124,19 @@ def test_a_paragraph_says_something(heading: str, text: str) -> None:
     assert not re.match(r"(TODO|See docs)", text), heading
 
 
+@pytest.mark.parametrize("code", [problem.code for problem in problems()])
+def test_a_code_is_read_at_a_glance(code: str) -> None:
+    labels = re.findall(r"(?:^| )- \*\*([\w ]+)\*\*: ", paragraphs()[code])
+    assert labels == ["Means", "At risk", "Look", "Do"]
+
+
+def test_the_top_of_the_runbook_leads_to_each_paragraph() -> None:
+    top = (ROOT / "docs" / "runbook.md").read_text().partition("\n# ")[0]
+    assert re.findall(r"\]\(#([a-z_]+)\)", top.replace("(#codes)", "").replace("(#alerts)", "")) == [
+        heading.lower() for heading in paragraphs()
+    ]
+
+
 def test_codes_are_unique_and_each_has_its_row() -> None:
     codes = [problem.code for problem in problems()]
     assert len(codes) == len(set(codes))
