@@ -15,6 +15,8 @@ from schema.entities import ENTITIES
 from schema.errors import BadContent, NotNow, Problem
 
 ROOT = Path(__file__).parents[2]
+SUMMARY = 60
+"""Characters that the help has for a command on a line of 80."""
 WRITTEN = ("README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
 
 
@@ -46,20 +48,32 @@ def test_the_page_of_errors_has_a_row_for_every_problem() -> None:
     assert sorted(rows) == [problem.code for problem in pages.problems()]
 
 
-def commands() -> set[str]:
-    """`demo`, `webhooks credentials`, ..."""
-    found: set[str] = set()
+def groups() -> dict[str, TyperGroup]:
+    """What has commands below it: `` for the program itself, `webhooks`, ..."""
     root = typer.main.get_command(app)
     assert isinstance(root, TyperGroup)
-    for name, command in root.commands.items():
-        below = getattr(command, "commands", {})
-        found |= {f"{name} {child}" for child in below} or {name}
-    return found
+    return {"": root} | {name: group for name, group in root.commands.items() if isinstance(group, TyperGroup)}
 
 
-def test_the_readme_names_every_command_and_no_other() -> None:
+def commands() -> list[str]:
+    """`demo`, `webhooks credentials`, ... as `--help` lists them."""
+    below = groups()
+    return [
+        f"{name} {child}" if child else name
+        for name in below[""].commands
+        for child in (below[name].commands if name in below else [""])
+    ]
+
+
+def test_the_readme_lists_the_commands_as_the_help_does() -> None:
     rows = re.findall(r"^\| `([a-z -]+?)(?: (?:[A-Z\[]|--).*?)?` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
-    assert set(rows) == commands()
+    assert rows == commands()
+
+
+@pytest.mark.parametrize("group", groups().values(), ids=groups())
+def test_the_help_cuts_no_summary(group: TyperGroup) -> None:
+    summaries = {name: command.get_short_help_str(SUMMARY) for name, command in group.commands.items()}
+    assert {name: summary for name, summary in summaries.items() if not summary or summary.endswith("...")} == {}
 
 
 @pytest.mark.parametrize("page", WRITTEN)
