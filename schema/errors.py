@@ -134,10 +134,10 @@ class DatabaseSilent(NotNow):
 
 
 class MigrationWaits(NotNow):
-    """Another process holds the lock under which the database is prepared."""
+    """The database is being prepared: by another process, or here, where that takes long or waits for a session."""
 
     code = "migration_waits"
-    remedy = "Wait for the other worker to finish its migration; if there is none, end the session that holds the lock."
+    remedy = "Wait for it to end. If it waits for a session, see what that does; end it if nobody needs it."
 
 
 class CompanyHeld(NotNow):

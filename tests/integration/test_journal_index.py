@@ -2,14 +2,19 @@
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 
+import asyncpg
 import pytest
 from rig.events import START, deal
 from rig.mirrored import apply, company_of
+from rig.waiting import until
+from structlog.testing import capture_logs
 
-from schema.errors import DatabaseUnavailable
+from schema.errors import DatabaseUnavailable, MigrationWaits
 from store.database import Pool
 from worker.upkeep import partitions
+from worker.upkeep.long_statements import execute
 from worker.upkeep.migrate import migrate
 
 BRINGS_THE_INDEX = ["0003_others", "0004_no_others"]
@@ -80,6 +85,56 @@ async def test_events_are_written_while_it_is_built(before_the_index: str, pool:
         await asyncio.wait_for(apply(pool, company, deal(0)), 5)
         assert not upgrade.done()
     assert await asyncio.wait_for(upgrade, 30) == BRINGS_THE_INDEX
+
+
+async def test_for_whom_it_waits_is_told_by_it_and_by_who_waits_in_turn(before_the_index: str, pool: Pool) -> None:
+    told: list[str] = []
+    siblings: list[str] = []
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("UPDATE pipemirror.events SET source = source")
+        holder = await connection.fetchval("SELECT pg_backend_pid()")
+        with capture_logs() as logged:
+            upgrade = asyncio.create_task(migrate(before_the_index, on_wait=told.append))
+            await until(lambda: any(f"waits for session {holder} of Postgres" in line for line in told), what="told")
+            sibling = asyncio.create_task(migrate(before_the_index, on_wait=siblings.append))
+            await until(lambda: any(f", which waits for session {holder} of Postgres," in line for line in siblings))
+    assert await asyncio.wait_for(upgrade, 30) == BRINGS_THE_INDEX
+    assert await asyncio.wait_for(sibling, 30) == []
+
+    [waiting] = [line for line in logged if line["event"] == "statement_waits"]
+    assert waiting["sessions"] == [holder]
+    begun = [line["index"] for line in logged if line["event"] == "index_begun"]
+    assert all(f"the building of index {begun[-1]} " in line for line in told)
+
+
+async def test_whoever_asks_it_to_stop_is_not_kept_waiting(before_the_index: str, pool: Pool) -> None:
+    def stop(reason: str) -> None:
+        raise MigrationWaits(reason)
+
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("UPDATE pipemirror.events SET source = source")
+        with pytest.raises(MigrationWaits):
+            await asyncio.wait_for(migrate(before_the_index, on_wait=stop), 30)
+        assert await connection.fetchval("SELECT count(*) FROM pg_stat_progress_create_index") == 0
+
+    assert await migrate(before_the_index) == BRINGS_THE_INDEX
+
+
+async def test_a_deadlock_while_it_is_built_is_tried_again(
+    before_the_index: str, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+
+    async def unlucky(*arguments: Any) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise asyncpg.DeadlockDetectedError("deadlock detected")
+        await execute(*arguments)
+
+    monkeypatch.setattr("worker.upkeep.journal_index.execute", unlucky)
+    assert await migrate(before_the_index) == BRINGS_THE_INDEX
+    assert tries == len(await parts_of_the_index(pool)) + 1
 
 
 async def test_a_lock_that_stays_in_the_way_is_told(

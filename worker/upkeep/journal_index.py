@@ -4,32 +4,55 @@ To make the index of a partitioned table locks out its writers until all is buil
 already, these are put together, which is done at once.
 """
 
+import time
+from collections.abc import Awaitable, Callable
 from typing import Final
 
-from store.database import Connection
+import structlog
 
+from store.database import Connection
+from worker.upkeep.long_statements import OnWait, execute
+
+_log = structlog.stdlib.get_logger(__name__)
 _NAME: Final = "of_several"
 _DEFINITION: Final = "(company_id, entity, version) WHERE other_ids IS NOT NULL"
 """As in 0003_others.sql."""
 
 
-async def build_ahead(connection: Connection) -> int:
+async def build_ahead(
+    connection: Connection, connect: Callable[[], Awaitable[Connection]], *, on_wait: OnWait = lambda _: None
+) -> int:
     """How many partitions got it now. Outside of any transaction; it waits for those that are open, and nobody for it.
 
-    What a killed one left half-built is built anew.
+    For whom it waits is seen on a second connection, and told. What a killed one left half-built is built anew.
     """
-    built = 0
-    for partition in await _partitions_without(connection):
-        index = f"{partition}_{_NAME}"
-        complete = await connection.fetchval(
-            "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)", f"pipemirror.{index}"
-        )
-        if complete is False:
-            await connection.execute(f"DROP INDEX CONCURRENTLY pipemirror.{index}")
-        if not complete:
-            await connection.execute(f"CREATE INDEX CONCURRENTLY {index} ON pipemirror.{partition} {_DEFINITION}")
-            built += 1
-    return built
+    partitions = await _partitions_without(connection)
+    if not partitions:
+        return 0
+    looking = await connect()
+    try:
+        return sum([await _build(connection, looking, partition, on_wait) for partition in partitions])
+    finally:
+        await looking.close()
+
+
+async def _build(connection: Connection, looking: Connection, partition: str, on_wait: OnWait) -> bool:
+    """Whether it was not there yet."""
+    index, began = f"{partition}_{_NAME}", time.monotonic()
+    complete = await connection.fetchval(
+        "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)", f"pipemirror.{index}"
+    )
+    if complete:
+        return False
+    if complete is False:
+        _log.info("half_built_index_dropped", index=index)
+        drop = f"DROP INDEX CONCURRENTLY IF EXISTS pipemirror.{index}"
+        await execute(connection, looking, drop, f"the removal of half-built index {index}", on_wait)
+    _log.info("index_begun", index=index)
+    create = f"CREATE INDEX CONCURRENTLY {index} ON pipemirror.{partition} {_DEFINITION}"
+    await execute(connection, looking, create, f"the building of index {index}", on_wait)
+    _log.info("index_built", index=index, seconds=round(time.monotonic() - began, 1))
+    return True
 
 
 async def _partitions_without(connection: Connection) -> list[str]:

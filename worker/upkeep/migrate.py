@@ -23,6 +23,7 @@ from store.companies import Company
 from store.database import Connection, describe, not_now
 from worker.applying import provision
 from worker.upkeep import journal_index
+from worker.upkeep.long_statements import LOOK_EVERY, OnWait, blocking, named
 
 _log = structlog.stdlib.get_logger(__name__)
 _MOST_RETRIES = 10
@@ -32,12 +33,9 @@ _BUSY = (
     psycopg.errors.LockNotAvailable,  # of the migration runner
     psycopg.errors.DeadlockDetected,
 )
-_LOOK_EVERY = 0.5
+_LOOK_WITHIN = 60.0
 LOCK_WITHIN = 600.0
 T = TypeVar("T")
-
-OnWait = Callable[[str], None]
-"""Told, again and again, for what the migration waits; what it raises ends the waiting."""
 
 
 async def migrate(dsn: str, *, on_wait: OnWait = lambda _: None, lock_within: float = LOCK_WITHIN) -> list[str]:
@@ -46,13 +44,10 @@ async def migrate(dsn: str, *, on_wait: OnWait = lambda _: None, lock_within: fl
     Raise DatabaseUnavailable, Misconfigured for a role without rights, MigrationWaits when others migrate for longer
     than `lock_within` seconds.
     """
-    try:
-        connection = await asyncpg.connect(dsn, timeout=15)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-        raise DatabaseUnavailable(f"cannot connect to Postgres: {describe(error)}") from error
+    connection = await _connect(dsn)
     try:
         await _lock(connection, on_wait, lock_within)
-        return await _migrate(connection, dsn)
+        return await _migrate(connection, dsn, on_wait)
     except asyncpg.InsufficientPrivilegeError as error:
         reason = "DATABASE_URL: its role needs CREATE on the database and must own what earlier releases made there"
         raise Misconfigured(f"{reason} ({describe(error)})") from error
@@ -65,13 +60,22 @@ async def migrate(dsn: str, *, on_wait: OnWait = lambda _: None, lock_within: fl
         await connection.close()
 
 
-async def _migrate(connection: Connection, dsn: str) -> list[str]:
+async def _connect(dsn: str, *, command_timeout: float | None = None) -> Connection:
+    try:
+        return await asyncpg.connect(dsn, timeout=15, command_timeout=command_timeout)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        raise DatabaseUnavailable(f"cannot connect to Postgres: {describe(error)}") from error
+
+
+async def _migrate(connection: Connection, dsn: str, on_wait: OnWait) -> list[str]:
     await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {OPS}")
-    await journal_index.build_ahead(connection)
-    applied = await _when_free("what all companies share", lambda: asyncio.to_thread(_run_migrations, dsn))
+    looking = partial(_connect, dsn, command_timeout=_LOOK_WITHIN)
+    build_ahead = partial(journal_index.build_ahead, connection, looking, on_wait=on_wait)
+    await _when_free("the journal", build_ahead, on_wait)
+    applied = await _when_free("what all companies share", lambda: asyncio.to_thread(_run_migrations, dsn), on_wait)
     for company in await companies.outdated(connection, ddl.fingerprint()):
         complete = partial(_complete, connection, company)
-        await _when_free(f"the tables of company {company.id}", complete, company_id=company.id)
+        await _when_free(f"the tables of company {company.id}", complete, on_wait, company_id=company.id)
     return applied
 
 
@@ -82,16 +86,24 @@ async def _lock(connection: Connection, on_wait: OnWait, within: float) -> None:
     began = asyncio.get_running_loop().time()
     while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", locks.MIGRATION):
         waited = asyncio.get_running_loop().time() - began
-        holder = await connection.fetchval(
-            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = $1 AND granted AND database = "
-            "(SELECT oid FROM pg_database WHERE datname = current_database())",
-            locks.MIGRATION,
-        )
-        reason = f"session {holder} of Postgres holds the lock of migrations; waited for {waited:.0f} s"
+        reason = f"{await _holder(connection)} the lock of migrations; waited for {waited:.0f} s"
         if waited >= within:
             raise MigrationWaits(reason)
         on_wait(reason)
-        await asyncio.sleep(_LOOK_EVERY)
+        await asyncio.sleep(LOOK_EVERY)
+
+
+async def _holder(connection: Connection) -> str:
+    """Who has the lock, and for whom that one waits in turn: ending the first would help nobody then."""
+    holder = await connection.fetchval(
+        "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = $1 AND granted AND database = "
+        "(SELECT oid FROM pg_database WHERE datname = current_database())",
+        locks.MIGRATION,
+    )
+    if holder is None:  # it ended just now
+        return "another session of Postgres held"
+    others = await blocking(connection, holder)
+    return f"{named([holder])}{f', which waits for {named(others)},' if others else ''} holds"
 
 
 async def _complete(connection: Connection, company: Company) -> None:
@@ -99,7 +111,7 @@ async def _complete(connection: Connection, company: Company) -> None:
         await provision.complete(connection, company)
 
 
-async def _when_free(subject: str, work: Callable[[], Awaitable[T]], **about: int) -> T:
+async def _when_free(subject: str, work: Callable[[], Awaitable[T]], on_wait: OnWait, **about: int) -> T:
     """What is busy is left to those who use it and tried again. `about` it the log says more."""
     attempt = 0
     while True:
@@ -110,6 +122,7 @@ async def _when_free(subject: str, work: Callable[[], Awaitable[T]], **about: in
             if attempt == _MOST_RETRIES:
                 raise DatabaseUnavailable(reason) from error
             _log.warning("tables_busy", reason=reason, **about)
+            on_wait(reason)
             await asyncio.sleep(RECONNECT.delay(attempt))
             attempt += 1
 
