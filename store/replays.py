@@ -16,7 +16,8 @@ class Wanted:
     """Which journaled events to apply again; None does not restrict.
 
     since, until  of the event's own time, of its receipt where it tells none; `until` is exclusive, None: now
-    kept_only     only those that were journaled without being applied, as while a company is paused
+    kept_only     only those that were journaled without being applied, as while a company is paused. Of these there are
+                  no more to come, so that None as `until` is no bound: Pipedrive's clock may be ahead of ours
     """
 
     company_id: int | None = None
@@ -45,7 +46,7 @@ class Position:
 class Replay:
     """One replay under way.
 
-    until     fixed when it began, so that it ends although events keep coming
+    until     fixed when it began, so that it ends although events keep coming; `Wanted` says when it is no bound
     position  where it goes on; None at the start
     total     events that were there when it began; live ones may be met beside them
     applied, passed, refused  events so far: applied again, without a table, refused by the database
@@ -78,17 +79,28 @@ async def find(connection: Connection, wanted: Wanted) -> Replay | None:
     return _replay(row) if row else None
 
 
+async def lock(connection: Connection, wanted: Wanted) -> None:
+    """Nobody goes on with the replay of this wish before the caller's transaction ends."""
+    await connection.execute("SELECT FROM pipemirror.replays WHERE id = $1 FOR UPDATE", wanted.digest)
+
+
 async def begin(connection: Connection, wanted: Wanted, until: datetime, total: int) -> Replay:
-    """A new one; the finished one of the same wish is forgotten. Of two that begin at once, both get the first."""
+    """A new one; the finished one of the same wish is forgotten. Of two that begin at once, both get the first.
+
+    One of kept events alone is walked from the first again, also by who is under way with it: what it applied is none
+    of them any more, and what was kept since may stand before its place. In the caller's transaction, as `lock` is.
+    """
     row = await connection.fetchrow(
         f"""
         INSERT INTO pipemirror.replays AS known (id, wanted, until, total) VALUES ($1, $2, $3, $4)
-        ON CONFLICT (id) DO UPDATE SET until = excluded.until, total = excluded.total, position = NULL, applied = 0,
-            passed = 0, refused = 0, left_out = '{{}}', begun_at = now(), moved_at = now(), finished_at = NULL
-            WHERE known.finished_at IS NOT NULL
+        ON CONFLICT (id) DO UPDATE SET until = excluded.until, position = NULL, passed = 0, refused = 0,
+            applied = CASE WHEN known.finished_at IS NULL THEN known.applied ELSE 0 END,
+            total = CASE WHEN known.finished_at IS NULL THEN known.applied ELSE 0 END + excluded.total,
+            left_out = '{{}}', begun_at = now(), moved_at = now(), finished_at = NULL
+            WHERE known.finished_at IS NOT NULL OR $5
         RETURNING {_COLUMNS}
         """,
-        wanted.digest, orjson.loads(orjson.dumps(asdict(wanted))), until, total,
+        wanted.digest, orjson.loads(orjson.dumps(asdict(wanted))), until, total, wanted.kept_only,
     )  # fmt: skip
     found = _replay(row) if row else await find(connection, wanted)
     assert found is not None

@@ -13,6 +13,7 @@ from store import companies as store
 from store.companies import ACTIVE, PAUSED, PURGED, Company
 from store.database import Pool
 from store.replays import Wanted
+from worker.operations import walking
 
 app = typer.Typer(help="Who is mirrored.", no_args_is_help=True)
 
@@ -78,7 +79,12 @@ async def _resume(dsn: str, company_id: int, *, stop: asyncio.Event) -> bool:
         if not await _set(found, company_id, ACTIVE):
             return False
         typer.echo(f"company {company_id} is active; applying what was kept")
-        return await replaying.run(found, Wanted(company_id=company_id, kept_only=True), stop)
+        done = await replaying.run(found, Wanted(company_id=company_id, kept_only=True), stop)
+        async with found.acquire() as connection:
+            left = await walking.waiting(connection, company_id)
+    if left:
+        typer.echo(f"company {company_id}: {left:,} events are still kept and not applied", err=True)
+    return done and not left
 
 
 async def _set(found: Pool, company_id: int, state: str) -> bool:

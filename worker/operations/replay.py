@@ -7,7 +7,7 @@ replay that is killed goes on where it was, two of the same wish share their wor
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
@@ -28,6 +28,8 @@ from worker.operations.replay_letter import from_replay
 _log = structlog.stdlib.get_logger(__name__)
 _MOST_CONFLICTS = 20
 _BACKOFF = Backoff(0.02, 1.0)
+_EVER = datetime.max.replace(tzinfo=UTC)
+"""Postgres' infinity."""
 T = TypeVar("T")
 
 CHUNK = 200
@@ -35,18 +37,20 @@ CHUNK = 200
 
 
 async def begin(pool: Pool, wanted: Wanted, now: datetime) -> Replay:
-    """The unfinished replay of this wish, or a new one."""
+    """The unfinished replay of this wish, or a new one. That of kept events alone begins anew each time."""
     async with pool.acquire() as connection:
         known = await replays.find(connection, wanted)
-        if known is not None:
+        if known is not None and not wanted.kept_only:
             return known
-        until = wanted.until or now
+        until = wanted.until or (_EVER if wanted.kept_only else now)
         chosen = await _companies(connection, wanted, None)
         for company in chosen:
             if company.state == ACTIVE:
                 await provision.mend(connection, company)
-        total = sum([await walking.count(connection, company.id, wanted, until) for company in chosen])
-        return await replays.begin(connection, wanted, until, total)
+        async with connection.transaction():
+            await replays.lock(connection, wanted)  # else what is counted is also applied meanwhile, by who goes on
+            total = sum([await walking.count(connection, company.id, wanted, until) for company in chosen])
+            return await replays.begin(connection, wanted, until, total)
 
 
 async def run(pool: Pool, wanted: Wanted, replay: Replay, *, chunk: int = CHUNK) -> AsyncIterator[Replay]:

@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 
 from schema.columns import microseconds
+from schema.entities import ENTITIES
 from schema.envelope import Envelope
 from store.database import Connection
 from store.payload import decompress
@@ -55,6 +56,15 @@ async def count(connection: Connection, company_id: int, wanted: Wanted, until: 
     found: int = await connection.fetchval(
         f"SELECT count(*) FROM pipemirror.events WHERE {' AND '.join(conditions)}", *arguments, timeout=_COUNT_WITHIN
     )
+    return found
+
+
+async def waiting(connection: Connection, company_id: int) -> int:
+    """How many events of a company are kept although there is a table for them."""
+    found: int = await connection.fetchval(
+        "SELECT count(*) FROM pipemirror.events WHERE company_id = $1 AND applied_at IS NULL AND entity = ANY($2)",
+        company_id, [entity.name for entity in ENTITIES], timeout=_COUNT_WITHIN,
+    )  # fmt: skip
     return found
 
 
