@@ -106,7 +106,7 @@ async def test_where_the_database_answers_nobody_the_round_is_over(pool: Pool, m
         raise TimeoutError
 
     monkeypatch.setattr(housekeeping, "outgrow", outgrow)
-    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)):
         await Housekeeping(pool, Metrics(), journal_days=14).once()
     assert met == [1]
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -61,17 +62,21 @@ class Housekeeping:
 
     async def once(self) -> None:
         now = datetime.now(UTC)
-        async with borrowed(self._pool) as locked:
+        async with borrowed(self._pool) as connection:
             try:
-                if await locked.fetchval("SELECT pg_try_advisory_lock($1)", locks.HOUSEKEEPING):
-                    try:
-                        await self._work(locked, now)
-                    finally:
-                        await locked.execute("SELECT pg_advisory_unlock($1)", locks.HOUSEKEEPING)
-            finally:
-                # Also by those who did not get the lock: who has it may fail round after round.
-                self._ahead = await partitions.days_ahead(locked, now.date())
-                self._metrics.set(PARTITIONS_AHEAD, self._ahead)
+                async with _turn(connection) as ours:
+                    if ours:
+                        await self._work(connection, now)
+            except Exception:
+                with suppress(Exception):  # why the round failed is more than that this fails too
+                    await self._look_ahead(connection, now)
+                raise
+            # Also by those who did not get the lock: who has it may fail round after round.
+            await self._look_ahead(connection, now)
+
+    async def _look_ahead(self, connection: Connection, now: datetime) -> None:
+        self._ahead = await partitions.days_ahead(connection, now.date())
+        self._metrics.set(PARTITIONS_AHEAD, self._ahead)
 
     async def _work(self, locked: Connection, now: datetime) -> None:
         """On the connection that has the lock; rows are mended on another one, for that may time out."""
@@ -111,6 +116,18 @@ class Housekeeping:
             _log.exception("housekeeping_crashed")
         else:
             _log.warning("housekeeping_failed", reason=self._failure)
+
+
+@asynccontextmanager
+async def _turn(connection: Connection) -> AsyncIterator[bool]:
+    """Whether it is this worker's turn. What ends it, such as a stop, is not replaced by a connection that is gone."""
+    ours = await connection.fetchval("SELECT pg_try_advisory_lock($1)", locks.HOUSEKEEPING)
+    try:
+        yield ours
+    finally:
+        if ours:
+            with suppress(Exception):  # with its connection the lock is gone as well
+                await connection.execute("SELECT pg_advisory_unlock($1)", locks.HOUSEKEEPING)
 
 
 async def _mend_rows(connection: Connection, company: Company, *, also_outgrown: bool) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -115,10 +114,15 @@ class Readmission:
             return await held.claim(connection, company_id, most=_CHUNK, lease=_LEASE)
 
     async def _free(self, events: Sequence[HeldEvent]) -> None:
-        """Within a bound, as a stop waits for it; what is not freed is so when its lease is over."""
-        with suppress(TimeoutError):
+        """Within a bound, as a stop waits for it; what is not freed is so when its lease is over.
+
+        Raises nothing of the database: why the attempt ended is more than that this failed too.
+        """
+        try:
             async with asyncio.timeout(_FREE_SECONDS), borrowed(self._pool) as connection:
                 await held.free(connection, [event.digest for event in events])
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not stand for a stop or an open breaker
+            _log.warning("held_events_not_freed", events=len(events), reason=describe(error))
 
     async def _delete(self, events: Sequence[HeldEvent]) -> None:
         async with borrowed(self._pool) as connection:
