@@ -115,13 +115,28 @@ async def purged(connection: Connection, company_id: int) -> None:
 async def register(connection: Connection, company_id: int, *, numbered: bool) -> Company:
     """Give a never-seen company its slug, within the caller's transaction; return the known one unchanged.
 
-    The first company's slug is plain `pipedrive`; a later one, and every one if `numbered`, bears its id.
+    The first company's slug is plain `pipedrive`; a later one, and every one if `numbered`, bears its id. Waits for who
+    is just registering the same company, and for who may be about to be the first one.
     """
-    await connection.execute("SELECT pg_advisory_xact_lock($1)", locks.SLUGS)
     known = await find(connection, company_id)
     if known is not None:
         return known
-    taken = await connection.fetchval("SELECT EXISTS (SELECT FROM pipemirror.companies WHERE slug = $1)", FIRST_SLUG)
-    slug = f"{FIRST_SLUG}_{company_id}" if numbered or taken else FIRST_SLUG
-    await connection.execute("INSERT INTO pipemirror.companies (id, slug) VALUES ($1, $2)", company_id, slug)
-    return Company(company_id, slug, ACTIVE)
+    slug = f"{FIRST_SLUG}_{company_id}"
+    if not numbered and not await _first_slug_is_taken(connection):
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", locks.SLUGS)
+        if not await _first_slug_is_taken(connection):
+            slug = FIRST_SLUG
+    await connection.execute(
+        "INSERT INTO pipemirror.companies (id, slug) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING", company_id, slug
+    )
+    known = await find(connection, company_id)
+    assert known is not None
+    return known
+
+
+async def _first_slug_is_taken(connection: Connection) -> bool:
+    """Once it is, it is for ever."""
+    taken: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM pipemirror.companies WHERE slug = $1)", FIRST_SLUG
+    )
+    return taken

@@ -10,13 +10,13 @@ MIGRATION: Final = 7_102_000
 """Of a session: one at a time prepares the database."""
 
 SLUGS: Final = 7_102_001
-"""Slugs are given out one at a time."""
+"""One at a time may become the first company."""
 
 PARTITIONS: Final = 7_102_002
 """One at a time makes and drops partitions of the journal."""
 
 DDL: Final = 7_102_003
-"""One at a time makes or drops tables of companies."""
+"""With the company's hash: one at a time makes or drops its tables."""
 
 HOUSEKEEPING: Final = 7_102_004
 """Of a session: one worker at a time keeps house."""

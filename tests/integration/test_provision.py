@@ -99,6 +99,26 @@ async def test_workers_that_meet_new_companies_at_the_same_moment_agree(pool: Po
         assert len(await companies.all_companies(connection)) == 3
 
 
+@pytest.mark.parametrize("numbered", [True, False])
+async def test_a_new_company_does_not_wait_for_another_ones_tables(pool: Pool, *, numbered: bool) -> None:
+    if not numbered:
+        await make(pool, 1)
+    async with pool.acquire() as connection, connection.transaction():
+        await provision(connection, 5, numbered_slugs=numbered)  # its locks are held for as long as the transaction is
+        assert await make(pool, 6, numbered=numbered) == "pipedrive_6"
+
+
+async def test_a_company_that_may_become_the_first_is_waited_for_and_another_is_if_it_does_not(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        attempt = connection.transaction()
+        await attempt.start()
+        assert (await provision(connection, 5, numbered_slugs=False)).slug == "pipedrive"
+        others = [asyncio.create_task(make(pool, company_id)) for company_id in (5, 6)]
+        await until_somebody_waits(pool)
+        await attempt.rollback()
+    assert sorted(await asyncio.gather(*others)) in (["pipedrive", "pipedrive_5"], ["pipedrive", "pipedrive_6"])
+
+
 async def test_every_entity_has_its_table_with_every_column_of_the_catalogue(pool: Pool) -> None:
     await make(pool, 5)
     async with pool.acquire() as connection:
@@ -139,14 +159,15 @@ async def test_a_start_with_nothing_to_upgrade_asks_for_no_lock_on_tables(
     for company_id in (5, 6):
         await make(pool, company_id)
     async with pool.acquire() as connection, connection.transaction():
-        await lock_ddl(connection)
+        for company_id in (5, 6):
+            await lock_ddl(connection, company_id)
         assert await migrate(migrated) == []
 
 
 async def test_whose_tables_keep_an_upgrade_waiting_is_told(
     migrated: str, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def hurried(connection: Connection) -> None:
+    async def hurried(connection: Connection, _: int) -> None:
         await connection.execute("SET LOCAL lock_timeout = '50ms'")
 
     monkeypatch.setattr("worker.applying.provision.lock_ddl", hurried)

@@ -9,7 +9,10 @@ from store.database import Connection
 
 
 async def provision(connection: Connection, company_id: int, *, numbered_slugs: bool) -> Company:
-    """Register the company and make its tables, in a transaction of its own; harmless when done twice or at once."""
+    """Register the company and make its tables, in a transaction of its own; harmless when done twice or at once.
+
+    Others that are new are made meanwhile, unless this may become the first one: its slug is not known until it is.
+    """
     async with connection.transaction():
         company = await companies.register(connection, company_id, numbered=numbered_slugs)
         if company.state != companies.PURGED:
@@ -19,7 +22,7 @@ async def provision(connection: Connection, company_id: int, *, numbered_slugs: 
 
 async def complete(connection: Connection, company: Company) -> None:
     """Bring a company's tables to this release's catalogue. Only adds, and never waits long for a lock."""
-    await lock_ddl(connection)
+    await lock_ddl(connection, company.id)
     if await companies.catalogue_of(connection, company.id) == ddl.fingerprint():
         return
     # Before any table, as whoever applies events does: the other way round the two would wait for each other.
@@ -29,10 +32,10 @@ async def complete(connection: Connection, company: Company) -> None:
     await companies.completed(connection, company.id, ddl.fingerprint())
 
 
-async def lock_ddl(connection: Connection) -> None:
-    """One at a time makes or drops tables, and none waits long for somebody's lock on one."""
+async def lock_ddl(connection: Connection, company_id: int) -> None:
+    """One at a time makes or drops a company's tables, and none waits long for somebody's lock on one."""
     await connection.execute("SET LOCAL lock_timeout = '5s'")
-    await connection.execute("SELECT pg_advisory_xact_lock($1)", locks.DDL)
+    await connection.execute("SELECT pg_advisory_xact_lock($1, hashint8($2))", locks.DDL, company_id)
 
 
 async def mend(connection: Connection, company: Company) -> None:

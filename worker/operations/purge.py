@@ -89,7 +89,7 @@ async def _drop_tables(pool: Pool, company: Company) -> AsyncIterator[int]:
             await _drop(connection, company, f"{raw}.{quoted(name)}", name)
         yield 1
     async with pool.acquire() as connection, connection.transaction():
-        await provision.lock_ddl(connection)
+        await provision.lock_ddl(connection, company.id)
         for schema in (raw, quoted(company.slug)):
             await connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
 
@@ -97,13 +97,13 @@ async def _drop_tables(pool: Pool, company: Company) -> AsyncIterator[int]:
 async def _drop(connection: Connection, company: Company, table: str, name: str) -> None:
     """What depends on it, such as views that somebody made, goes with it.
 
-    Counted before, as no worker writes to a purged company: the lock is that of all companies' tables. Nor in the same
-    transaction, for two that purge at once would then keep the table from each other.
+    Counted before, as no worker writes to a purged company: no lock is held for so long. Nor in the same transaction,
+    for two that purge at once would then keep the table from each other.
     """
     try:
         rows = await connection.fetchval(f"SELECT count(*) FROM {table}", timeout=_COUNT_WITHIN)
         async with connection.transaction():
-            await provision.lock_ddl(connection)
+            await provision.lock_ddl(connection, company.id)
             await connection.execute(f"DROP TABLE {table} CASCADE")
             await purges.add_deleted(connection, company.id, name, rows)
     except asyncpg.UndefinedTableError:
