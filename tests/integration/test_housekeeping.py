@@ -1,7 +1,7 @@
 """What a worker does beside applying goes on, whatever one round of it meets, and says how it went."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
@@ -9,6 +9,7 @@ from rig.waiting import until
 
 from runtime.measurements import HOUSEKEEPING_FAILURES, PARTITIONS_AHEAD
 from runtime.metrics import Metrics
+from schema.errors import DatabaseUnavailable
 from store import companies
 from store.companies import PURGED, Company
 from store.database import Connection, Pool
@@ -171,3 +172,30 @@ async def test_who_misses_partitions_that_another_is_making_soon_looks_again(
     await until(lambda: codes(second) == [], what="looked again")
     keeping.cancel()
     await asyncio.wait((keeping,))
+
+
+async def test_a_long_report_on_the_journal_keeps_only_old_days_from_being_dropped(pool: Pool) -> None:
+    """Days to come are made meanwhile, before any is lacking; the old ones go once the report is over."""
+    today = datetime.now(UTC).date()
+    house = Housekeeping(pool, Metrics(), journal_days=14)
+    async with pool.acquire() as connection:
+        await partitions.ensure(connection, today - timedelta(days=20), 0)
+        await connection.execute(f"DROP TABLE pipemirror.events_{today:%Y%m%d}")
+        assert len(await _days(connection)) > 14 + 8
+    async with pool.acquire() as report, report.transaction():
+        await report.execute(
+            f"SELECT FROM pipemirror.events WHERE occurred_at = '{today - timedelta(days=1)} 12:00+00'"
+        )
+        with pytest.raises(DatabaseUnavailable, match=f"{today - timedelta(days=20)} is over and cannot be dropped"):
+            await house.once()
+        assert f"events_{today:%Y%m%d}" in await _days(report)
+    await house.once()
+    async with pool.acquire() as connection:
+        assert len(await _days(connection)) == 14 + 8
+
+
+async def _days(connection: Connection) -> list[str]:
+    rows = await connection.fetch(
+        "SELECT relname::text AS name FROM pg_class WHERE relname ~ '^events_[0-9]' AND relkind = 'r'"
+    )
+    return [row["name"] for row in rows]

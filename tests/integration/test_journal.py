@@ -86,6 +86,7 @@ async def test_partitions_before_retention_go_and_the_default_one_expires_by_rec
     later = TODAY + timedelta(days=6)
     async with pool.acquire() as connection:
         await partitions.ensure(connection, later, 14)
+        await partitions.expire(connection, later, 14)
 
     assert await partition_days(pool) == {later + timedelta(days=n) for n in range(-14, 8)}
     async with pool.acquire() as connection:

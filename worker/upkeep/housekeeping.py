@@ -11,7 +11,7 @@ import structlog
 from runtime.health import Condition
 from runtime.measurements import HOUSEKEEPING_FAILURES, PARTITIONS_AHEAD
 from runtime.metrics import Metrics
-from schema.errors import HousekeepingFailed, PartitionsMissing
+from schema.errors import DatabaseUnavailable, HousekeepingFailed, PartitionsMissing
 from store import companies, dead_letters, locks, replays, suspects
 from store.companies import Company
 from store.database import Connection, Pool, borrowed, concerns_one_schema, describe, not_now
@@ -87,12 +87,20 @@ class Housekeeping:
         due = time.monotonic() >= self._outgrown_due
         if due:
             self._outgrown_due = time.monotonic() + OUTGROWN_EVERY
-        failures = []
+        failures = await self._expire(locked, now)
         for company in await companies.all_companies(locked):
             if company.state == companies.ACTIVE:
                 failures += await self._mend(locked, company, also_outgrown=due)
         if failures:
             raise failures[0]
+
+    async def _expire(self, locked: Connection, now: datetime) -> list[Exception]:
+        """A long report on the journal keeps its old days from being dropped, and nothing else from being done."""
+        try:
+            await partitions.expire(locked, now.date(), self._journal_days)
+        except DatabaseUnavailable as error:
+            return [error]
+        return []
 
     async def _mend(self, locked: Connection, company: Company, *, also_outgrown: bool) -> list[Exception]:
         """What stands in the way, if it does so for this company alone: the others are not to wait for its end."""

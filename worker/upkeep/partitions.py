@@ -1,30 +1,53 @@
 """The journal's partitions, by day of the events' own time: made ahead of their day, dropped after their retention."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 
+import asyncpg
+
+from schema.errors import DatabaseUnavailable
 from store import locks
-from store.database import Connection
+from store.database import Connection, describe
 
 AHEAD = timedelta(days=7)
 
 
 async def ensure(connection: Connection, today: date, retention_days: int) -> None:
-    """Make the partitions from the start of retention to a week ahead, drop those before it. One process at a time."""
-    async with connection.transaction():
-        await connection.execute("SET LOCAL lock_timeout = '2s'")
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", locks.PARTITIONS)
-        days = await _partition_days(connection)
+    """Make the partitions from the start of retention to a week ahead. One process at a time."""
+    async with _locked(connection, wait="2s"):
         first = today - timedelta(days=retention_days)
-        for day in sorted(day for day in days if day < first):
-            await connection.execute(f"DROP TABLE pipemirror.events_{day:%Y%m%d}")
         wanted = {first + timedelta(days=n) for n in range(retention_days + AHEAD.days + 1)}
-        for day in sorted(wanted - days):
+        for day in sorted(wanted - await _partition_days(connection)):
             await _make_partition(connection, day)
-        await connection.execute(
-            "DELETE FROM pipemirror.events_default WHERE received_at < $1",
-            datetime.combine(first, datetime.min.time(), UTC),
-        )
+
+
+async def expire(connection: Connection, today: date, retention_days: int) -> None:
+    """Drop the partitions before retention, each by itself, and what is as old of the default one.
+
+    Raise DatabaseUnavailable where somebody reads the journal for long.
+    """
+    first = today - timedelta(days=retention_days)
+    begin = datetime.combine(first, datetime.min.time(), UTC)
+    await connection.execute("DELETE FROM pipemirror.events_default WHERE received_at < $1", begin)
+    for day in sorted(day for day in await _partition_days(connection) if day < first):
+        try:
+            # It needs the whole journal for a moment: while it waits for that, all who write wait behind it.
+            async with _locked(connection, wait="500ms"):
+                await connection.execute(f"DROP TABLE IF EXISTS pipemirror.events_{day:%Y%m%d}")
+        except asyncpg.LockNotAvailableError as error:
+            reason = f"the journal's partition of {day} is over and cannot be dropped, for somebody uses the journal"
+            raise DatabaseUnavailable(f"{reason}: {describe(error)}") from error
+
+
+@asynccontextmanager
+async def _locked(connection: Connection, *, wait: str) -> AsyncIterator[None]:
+    """A transaction that waits so long for any lock, while no other process makes or drops partitions."""
+    async with connection.transaction():
+        await connection.execute(f"SET LOCAL lock_timeout = '{wait}'")
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", locks.PARTITIONS)
+        yield
 
 
 async def days_ahead(connection: Connection, today: date) -> int:
