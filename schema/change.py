@@ -1,9 +1,11 @@
 """A Change: what one source asserts about one record. Every path to a row makes Changes; nothing else is applied."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
+from schema.custom_fields import Types, canonical
 from schema.entities import DELETED_AT, MERGED_INTO, Entity
 from schema.version import Version
 
@@ -47,3 +49,21 @@ class Change:
     @property
     def merged_into(self) -> RecordId | None:
         return self.cells.get(MERGED_INTO)
+
+
+def by_types(change: Change, types: Types) -> Change:
+    """The change as if it had been read by these types of custom fields."""
+    known = change.untyped & types.keys()
+    if not known:
+        return change
+    cells = change.cells | _canonical({cell: change.cells[cell] for cell in known}, types)
+    previous = partial(_previous_by_types, change.previous, types)
+    return replace(change, cells=cells, previous=previous, untyped=change.untyped - known)
+
+
+def _previous_by_types(previous: Callable[[], Cells], types: Types) -> Cells:
+    return _canonical(previous(), types)
+
+
+def _canonical(cells: Cells, types: Types) -> Cells:
+    return {cell: canonical(types[cell], value) if cell in types else value for cell, value in cells.items()}

@@ -16,6 +16,7 @@ from typing import Any
 
 from schema.change import Cells, Change, RecordId
 from schema.columns import TIMESTAMP
+from schema.custom_fields import Types, canonical
 from schema.entities import DELETED_AT, MERGED_INTO, Entity
 from schema.record import MISSING, Diff
 from schema.version import Version, explains, is_read, newer
@@ -40,15 +41,20 @@ def bookkeeping(entity: Entity) -> frozenset[str]:
     return frozenset({entity.updated, *entity.deleted_columns})
 
 
-def typed(entity: Entity, cell: str, value: Any) -> Any:
-    """The value of a cell as the catalogue types it, from its JSON in `field_changes`."""
+def typed(entity: Entity, cell: str, value: Any, types: Types) -> Any:
+    """The value of a cell as the catalogue types it, from its JSON in `field_changes`; custom fields by `types`.
+
+    It may have been told before its type was known.
+    """
     if value is None:
         return None
     if cell == DELETED_AT:
         return TIMESTAMP.read(value)
     if cell == MERGED_INTO:
         return entity.id_type.read(value)
-    return entity.column(cell).type.read(value) if entity.has(cell) else value
+    if entity.has(cell):
+        return entity.column(cell).type.read(value)
+    return canonical(types[cell], value) if cell in types else value
 
 
 def of_diffs(change: Change, diffs: Iterable[Diff]) -> list[FieldChange]:

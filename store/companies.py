@@ -33,11 +33,6 @@ class Company:
     def types_of(self, entity: str) -> Mapping[str, str]:
         return self.types.get(entity, {})
 
-    def know(self, types: Mapping[str, Mapping[str, str]]) -> None:
-        """Add what was read of the database. Another task may have learnt more meanwhile: that stays."""
-        for entity, kinds in types.items():
-            self.types[entity] = {**self.types.get(entity, {}), **kinds}
-
     def learn(self, learnt: Iterable[FieldType]) -> None:
         for entity, key, kind in learnt:
             self.types.setdefault(entity, {})[key] = kind

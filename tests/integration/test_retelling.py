@@ -14,7 +14,7 @@ from schema.event import Event, Readable, TypesOf, read
 from schema.history import retell
 from schema.version import of_read
 from store.database import Pool
-from worker.applying import mirror, retelling, surroundings
+from worker.applying import mirror, retelling, stretch, surroundings
 
 SECOND = 1_000_000
 HOUR = 3_600 * SECOND
@@ -32,6 +32,25 @@ def read_again(monkeypatch: pytest.MonkeyPatch) -> list[Envelope]:
 
     monkeypatch.setattr(surroundings, "read", noted)
     return found
+
+
+def of_v1(at: int, option: str) -> Event:
+    """It tells a custom field without its type."""
+    meta = {"v": 1, "action": "updated", "object": "deal", "id": 1, "company_id": COMPANY}
+    times = {"timestamp": (START + at) // SECOND, "timestamp_micro": START + at}
+    body = {"v": 1, "meta": meta | times, "current": {"id": 1, HASH: option}, "previous": None}
+    return event(json.dumps(body).encode())
+
+
+def of_v2(at: int, option: int, record_id: int = 1) -> Event:
+    told = {"custom_fields": {HASH: {"type": "enum", "id": option}}}
+    return event(v2_body("deal", record_id, START + at, told))
+
+
+async def forget(pool: Pool, one: Event) -> None:
+    """As when its day's partition is dropped."""
+    async with pool.acquire() as connection:
+        await connection.execute("DELETE FROM pipemirror.events WHERE key = $1", one.key)
 
 
 async def places_of(pool: Pool) -> dict[tuple[str, str, str], Any]:
@@ -112,8 +131,7 @@ async def test_what_only_the_history_tells_again_is_found_there(pool: Pool) -> N
     first, later = deal(0, stage_id=1, title="a"), deal(30 * HOUR, stage_id=2, title="c")
     events = [deal(number * HOUR, stage_id=number % 3) for number in range(1, 40) if number != 30]
     await apply(pool, company, first, later, *events)
-    async with pool.acquire() as connection:
-        await connection.execute("DELETE FROM pipemirror.events WHERE key = $1", later.key)
+    await forget(pool, later)
     late = deal(5 * HOUR + SECOND, stage_id=9, title="b")
 
     await apply(pool, company, late)
@@ -140,13 +158,13 @@ async def test_a_long_past_is_not_looked_at(pool: Pool, monkeypatch: pytest.Monk
     company = await company_of(pool)
     await apply(pool, company, *(deal(number * HOUR, stage_id=number) for number in range(50)))
     found: list[int] = []
-    correct = retelling._Stretch.correct
+    correct = stretch.Stretch.correct
 
-    def noted(stretch: Any, rows: Any, before: Any) -> Any:
+    def noted(one: Any, rows: Any, before: Any) -> Any:
         found.append(len(rows) + len(before))
-        return correct(stretch, rows, before)
+        return correct(one, rows, before)
 
-    monkeypatch.setattr(retelling._Stretch, "correct", noted)
+    monkeypatch.setattr(stretch.Stretch, "correct", noted)
     await apply(pool, company, deal(30 * HOUR + SECOND, stage_id=99))
 
     assert found == [2], "the changes on either side, and nothing else"
@@ -225,24 +243,70 @@ async def test_records_are_told_anew_in_portions(pool: Pool, monkeypatch: pytest
     assert len(await places_of(pool)) == 10
 
 
+@pytest.mark.parametrize("known_by", ["the journal no more", "a read"])
+async def test_the_history_ends_in_what_the_table_shows(pool: Pool, known_by: str) -> None:
+    """Where the newest assertion of the title is in no journal, and was no change."""
+    company = await company_of(pool)
+    first, same = deal(0, title="a"), deal(500 * SECOND, title="a")
+    await apply(pool, company, first)
+    if known_by == "a read":
+        [change] = same.changes
+        newest = replace(change, version=of_read((START + 500 * SECOND) // SECOND, START + 900 * SECOND))
+        async with pool.acquire() as connection, connection.transaction():
+            await mirror.write(connection, company, [newest])
+    else:
+        await apply(pool, company, same)
+        await forget(pool, same)
+
+    await apply(pool, company, deal(300 * SECOND, title="c"))
+
+    assert [change[2:] for change in await history_of(pool, company)] == [("a", "c"), ("c", "a")]
+
+
+async def test_what_the_history_knew_of_the_time_before_is_not_forgotten(pool: Pool) -> None:
+    company = await company_of(pool)
+    first, last = deal(0, title="a"), deal(500 * SECOND, title="b")
+    await apply(pool, company, first)
+    await apply(pool, company, last)
+    await forget(pool, first)
+
+    await apply(pool, company, deal(300 * SECOND, title="c"))
+
+    assert [change[2:] for change in await history_of(pool, company)] == [("a", "c"), ("c", "b")]
+
+
+async def test_what_a_source_said_of_the_time_before_is_not_believed_over_a_late_event(pool: Pool) -> None:
+    company = await company_of(pool)
+    body = v2_body("deal", 1, START + 500 * SECOND, {"title": "b"}, previous={"title": "a"})
+    await apply(pool, company, event(body))
+    assert [change[2:] for change in await history_of(pool, company)] == [("a", "b")]
+
+    await apply(pool, company, deal(300 * SECOND, title="c"))
+
+    assert [change[2:] for change in await history_of(pool, company)] == [("c", "b")]
+
+
+async def test_what_was_told_before_its_type_was_known_is_no_change_to_itself(pool: Pool) -> None:
+    company = await company_of(pool)
+    await apply(pool, company, of_v1(0, "42"), of_v1(500 * SECOND, "43"))
+    async with pool.acquire() as connection:
+        await connection.execute("DELETE FROM pipemirror.events")
+    await apply(pool, company, of_v2(900 * SECOND, 43))
+
+    await apply(pool, company, of_v2(700 * SECOND, 43))
+
+    assert [change[2:] for change in await history_of(pool, company)] == [("42", "43")]
+
+
 @pytest.mark.parametrize("learnt_by_the_late_one", [True, False])
 async def test_the_events_around_are_read_by_the_types_of_this_moment(pool: Pool, learnt_by_the_late_one: bool) -> None:
     """The late event tells the type of a value that the events around it tell without."""
     company = await company_of(pool)
 
-    def of_v1(at: int) -> Event:
-        meta = {"v": 1, "action": "updated", "object": "deal", "id": 1, "company_id": COMPANY}
-        times = {"timestamp": (START + at) // SECOND, "timestamp_micro": START + at}
-        body = {"v": 1, "meta": meta | times, "current": {"id": 1, HASH: "43"}, "previous": None}
-        return event(json.dumps(body).encode())
-
-    def of_v2(at: int, record: int) -> Event:
-        return event(v2_body("deal", record, START + at, {"custom_fields": {HASH: {"type": "enum", "id": 43}}}))
-
-    await apply(pool, company, of_v1(0), of_v1(9 * SECOND))
+    await apply(pool, company, of_v1(0, "43"), of_v1(9 * SECOND, "43"))
     if not learnt_by_the_late_one:
-        await apply(pool, await company_of(pool), of_v2(0, 2))
+        await apply(pool, await company_of(pool), of_v2(0, 43, record_id=2))
 
-    await apply(pool, company, of_v2(5 * SECOND, 1))
+    await apply(pool, company, of_v2(5 * SECOND, 43))
 
     assert await history_of(pool, company) == []

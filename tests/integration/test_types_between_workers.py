@@ -1,17 +1,21 @@
 """v1 tells values without their types: whoever knows them first, the same value told twice is no change."""
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 from rig.events import COMPANY, START, envelope, v2_body
+from rig.mirrored import company_of
 
 from runtime.backoff import Backoff
 from runtime.metrics import Metrics
 from schema.envelope import Envelope
+from schema.event import Event, read
 from store import dead_letters, fields
 from store.database import Pool
 from store.dead_letters import DeadLetter
+from worker.applying import mirror
 from worker.applying.applier import Applier, share
 from worker.applying.known_companies import KnownCompanies
 
@@ -70,6 +74,31 @@ async def test_what_another_worker_has_learnt_is_known(pool: Pool) -> None:
     assert (await options(pool))[1] == 43
     assert (await options(pool))[2] == 41
     assert await history(pool) == []
+
+
+async def test_a_type_is_known_that_another_worker_taught_the_record_while_this_one_waited_for_it(pool: Pool) -> None:
+    company, waiting = await company_of(pool), worker(pool)
+    await waiting.apply([envelope(v2_body("deal", 1, START, {"title": "known to both"}))])
+    async with pool.acquire() as connection, connection.transaction():
+        taught = read(v2(1, SECOND, 43), lambda _: {})
+        assert isinstance(taught, Event)
+        await mirror.apply(connection, company, [taught])
+        applying = asyncio.create_task(waiting.apply([v1(1, 2 * SECOND, "43")]))
+        await somebody_waits(pool)
+    await asyncio.wait_for(applying, 10)
+
+    assert await options(pool) == {1: 43}
+    assert await history(pool) == []
+
+
+async def somebody_waits(pool: Pool) -> None:
+    waiting = (
+        "SELECT EXISTS (SELECT FROM pg_stat_activity "
+        "WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0)"
+    )
+    async with asyncio.timeout(10), pool.acquire() as connection:
+        while not await connection.fetchval(waiting):  # noqa: ASYNC110 - only Postgres knows
+            await asyncio.sleep(0.01)
 
 
 async def test_who_finds_a_new_company_made_by_another_worker_knows_what_that_one_has_learnt(pool: Pool) -> None:

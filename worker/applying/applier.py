@@ -18,7 +18,7 @@ from runtime.health import Condition
 from runtime.metrics import Metrics
 from schema.envelope import Envelope
 from schema.errors import ApplyFailed, BadContent, BadValue, CompanyHeld
-from schema.event import Event, Readable, Refusal, read
+from schema.event import Event, Readable, Refusal
 from store import companies, dead_letters, purges
 from store import held as held_events
 from store.companies import Company, OutdatedCompanyError
@@ -172,26 +172,10 @@ class Applier:
         if not company.slug and _events(readable):
             company = await self._companies.make(company_id, self.persist)
         try:
-            readable = await self._typed(company, readable)
             await self._apply_group(company, readable)
         except OutdatedCompanyError:
             self._companies.forget(company_id)
             await self._apply_events(company_id, self.read(found.envelope for found in readable))
-
-    async def _typed(self, company: Company, readable: Sequence[Readable]) -> Sequence[Readable]:
-        """Where values came without their types: learn what the events beside them teach and what others have learnt.
-
-        What is known of their types by then, it is read again with.
-        """
-        changes = [change for event in _events(readable) for change in event.changes]
-        if not any(change.untyped for change in changes):
-            return readable
-        company.know(
-            await self.persist(lambda connection: mirror.learn(connection, company, changes), company_id=company.id)
-        )
-        if all(change.untyped.isdisjoint(company.types_of(change.entity.custom_fields or "")) for change in changes):
-            return readable
-        return [read(found.envelope, company.types_of) for found in readable]
 
     async def _apply_group(self, company: Company, group: Sequence[Readable]) -> None:
         """Apply a group in one transaction; if the database refuses it, halve it until the culprit stands alone."""

@@ -11,8 +11,9 @@ from operator import itemgetter
 from typing import Any
 
 from schema import dml
-from schema.change import Change, RecordId
+from schema.change import Change, RecordId, by_types
 from schema.columns import instant, to_json
+from schema.custom_fields import Types
 from schema.ddl import HISTORY, raw_schema
 from schema.entities import Entity
 from schema.errors import Conflict
@@ -24,7 +25,7 @@ from store import companies, fields
 from store.companies import ACTIVE, PURGED, Company, FieldType
 from store.database import Connection
 from worker.applying import journal, retelling
-from worker.applying.retelling import Disturbed
+from worker.applying.stretch import Disturbed
 
 
 @dataclass(slots=True)
@@ -33,7 +34,7 @@ class Applied:
 
     written     claimed now: their changes are in the tables, or they touch none
     kept        what is written is so in the journal alone: the company is paused
-    learnt      custom field types that were new, as (entity, hash, type): known to others once this is committed
+    learnt      custom field types that this worker did not know: once this is committed, it may remember them
     duplicates  already in the journal
     discarded   of a purged company: not even read into the journal
     retold      records whose history was told anew
@@ -55,6 +56,7 @@ class _Told:
     """
 
     again: bool = False
+    learnt: set[FieldType] = field(default_factory=set)
     history: list[FieldChange] = field(default_factory=list)
     disturbed: list[Disturbed] = field(default_factory=list)
 
@@ -82,16 +84,8 @@ async def apply_again(connection: Connection, company: Company, event: Event) ->
     claimed = await journal.claim(connection, company.id, [event], applied=True)
     if not claimed:
         await journal.mark_applied(connection, company.id, [event])
-    await write(connection, company, event.changes, again=True)
+    await write(connection, company, event.changes, again=not claimed)
     return True
-
-
-async def learn(connection: Connection, company: Company, changes: Iterable[Change]) -> dict[str, dict[str, str]]:
-    """Every type of custom field known of the company, what the changes teach included; before they are applied."""
-    async with connection.transaction():
-        if await companies.lock_shared(connection, company) == ACTIVE:
-            await _learn_types(connection, company, changes)
-        return await fields.types(connection, company.id)
 
 
 async def write(
@@ -99,17 +93,18 @@ async def write(
 ) -> tuple[set[FieldType], int]:
     """Fold changes of any source into the tables, within the caller's transaction.
 
-    The types learnt from them, and of how many records the history was told anew. `again`: they were journaled before.
+    The types that were not known before, and of how many records the history was told anew. `again`: they were
+    journaled before.
     """
     told = _Told(again)
     ordered = sorted(changes, key=_by_table_and_id)
+    await _learn_types(connection, company, ordered, told)
     for entity, group in groupby(ordered, key=lambda change: change.entity):
         await _write_table(connection, company, entity, list(group), told)
-    learnt = await _learn_types(connection, company, ordered)
     await _note_merges(connection, company, ordered)
     told.history += await retelling.retell(connection, company, told.disturbed)
     await _write_history(connection, company, told.history)
-    return learnt, len(told.disturbed)
+    return told.learnt, len(told.disturbed)
 
 
 def _by_table_and_id(change: Change) -> tuple[str, RecordId, str]:
@@ -123,13 +118,25 @@ async def _write_table(
     ids = list(dict.fromkeys(change.id for change in changes))
     rows = await connection.fetch(dml.lock_rows(company.slug, entity), ids)
     records = {found["id"]: load(entity, dict(found)) for found in rows}
+    types = await _known_types(connection, company, entity, changes, told)
     moved: dict[RecordId, Record] = {}
-    for record_id, group in groupby(changes, key=lambda change: change.id):
+    for record_id, group in groupby((by_types(change, types) for change in changes), key=lambda change: change.id):
         record = records.setdefault(record_id, Record())
-        mend(record, company.types_of(entity.custom_fields or ""))
+        mend(record, types)
         if _fold_all(record, list(group), told):
             moved[record_id] = record
     await upsert(connection, company, entity, moved)
+
+
+async def _known_types(
+    connection: Connection, company: Company, entity: Entity, changes: Iterable[Change], told: _Told
+) -> Types:
+    """To be asked when the rows are locked: who held them before may have learnt types since the events were read."""
+    if entity.custom_fields is None or not any(change.untyped for change in changes):
+        return company.types_of(entity.custom_fields or "")
+    known = (await fields.types(connection, company.id)).get(entity.custom_fields, {})
+    told.learnt |= _as_learnt(entity.custom_fields, known, company)
+    return known
 
 
 def _fold_all(record: Record, changes: list[Change], told: _Told) -> bool:
@@ -147,7 +154,7 @@ def _fold_all(record: Record, changes: list[Change], told: _Told) -> bool:
     if told.again and history:
         late, history = changes, []
     if late:
-        told.disturbed.append(Disturbed(changes[0].entity, changes[0].id, late, history))
+        told.disturbed.append(Disturbed(changes[0].entity, changes[0].id, record, late, history, told.again))
     else:
         told.history += history
     return moved
@@ -167,15 +174,17 @@ async def upsert(connection: Connection, company: Company, entity: Entity, moved
         raise Conflict(f"{len(moved) - len(stored)} {entity.plural} were written by another worker first")
 
 
-async def _learn_types(connection: Connection, company: Company, changes: Iterable[Change]) -> set[FieldType]:
-    unknown: set[FieldType] = set()
+async def _learn_types(connection: Connection, company: Company, changes: Iterable[Change], told: _Told) -> None:
+    """First of all: what one event teaches holds for the others, and who waits for a type holds no row yet."""
     for change in changes:
-        entity = change.entity.custom_fields or change.entity.name
-        new = change.types.items() - company.types_of(entity).items()
-        unknown |= {(entity, key, kind) for key, kind in new}
-    if unknown:
-        await fields.learn(connection, company.id, unknown)
-    return unknown
+        if change.types:
+            told.learnt |= _as_learnt(change.entity.custom_fields or change.entity.name, change.types, company)
+    if told.learnt:
+        await fields.learn(connection, company.id, told.learnt)
+
+
+def _as_learnt(entity: str, types: Types, company: Company) -> set[FieldType]:
+    return {(entity, key, kind) for key, kind in types.items() - company.types_of(entity).items()}
 
 
 async def _note_merges(connection: Connection, company: Company, changes: Iterable[Change]) -> None:

@@ -13,10 +13,8 @@ from typing import Final
 from schema.change import Change
 from schema.entities import Entity
 from schema.envelope import Envelope
-from schema.event import Event, Readable, read
+from schema.event import Event, Readable, TypesOf, read
 from schema.version import Version, moment
-from store import fields
-from store.companies import Company
 from store.database import Connection
 from worker.applying import journal, reading
 from worker.applying.journal import Journaled, Place
@@ -61,12 +59,14 @@ def late_ones(record_id: str, changes: Sequence[Change]) -> list[Late]:
     ]
 
 
-async def around(connection: Connection, company: Company, entity: Entity, late: Sequence[Late]) -> list[list[Change]]:
+async def around(
+    connection: Connection, company_id: int, entity: Entity, late: Sequence[Late], types_of: TypesOf
+) -> list[list[Change]]:
     """Of each, what events assert about its record, the late ones among them; in no order."""
     changes: list[list[Change]] = [[] for _ in late]
     following = [_following(*each) for each in zip(late, changes, strict=True)]
     preceding = [_preceding(*each) for each in zip(late, changes, strict=True)]
-    reader = _Reader(connection, company, entity)
+    reader = _Reader(connection, company_id, entity, types_of)
     await reader.walk(following, backwards=False)
     await reader.walk(preceding, backwards=True)
     reached = min(walk.reached for walk in preceding), max(walk.reached for walk in following)
@@ -101,9 +101,9 @@ class _Walk:
             self.changes.append(change)
             return
         new = change.cells.keys() & self.open
-        self.open -= new
-        # Without what else it tells, and the body that it came of.
-        self.changes.append(replace(change, cells={cell: change.cells[cell] for cell in new}, previous=dict))
+        if new:
+            self.open -= new
+            self.changes.append(replace(change, cells={cell: change.cells[cell] for cell in new}))
 
     def step(self, found: Sequence[Journaled]) -> bool:
         """After a portion: whether there is more to be read."""
@@ -132,21 +132,20 @@ def _moment(late: Late) -> str:
     return f"{moment(late.first):017d}"
 
 
+@dataclass(frozen=True, slots=True)
 class _Reader:
-    """Reads journaled events of one entity by all the types that are known."""
+    """Reads journaled events of one entity."""
 
-    def __init__(self, connection: Connection, company: Company, entity: Entity) -> None:
-        self._connection = connection
-        self._company = company
-        self._entity = entity
-        self._types_of = company.types_of
-        self._all_types = False
+    connection: Connection
+    company_id: int
+    entity: Entity
+    types_of: TypesOf
 
     async def walk(self, walks: Sequence[_Walk], *, backwards: bool) -> None:
         while walks:
             places = [Place(walk.late.record_id, walk.reached, walk.portion) for walk in walks]
             portions = await journal.of_records(
-                self._connection, self._company.id, self._entity.name, places, backwards=backwards
+                self.connection, self.company_id, self.entity.name, places, backwards=backwards
             )
             for walk, found in zip(walks, portions, strict=True):
                 for change in await self._changes_of(walk.late.record_id, found):
@@ -156,32 +155,21 @@ class _Reader:
     async def read_of_several(self, walks: Sequence[_Walk], *, between: tuple[str, str]) -> None:
         """Events that are told of another record, and change one of these too. There are few of them."""
         records = list({walk.late.record_id for walk in walks})
-        found = await journal.of_several(
-            self._connection, self._company.id, self._entity.name, records, between=between
-        )
+        found = await journal.of_several(self.connection, self.company_id, self.entity.name, records, between=between)
         for other_ids, journaled in found:
             for walk in walks:
                 if walk.late.record_id in other_ids:
                     walk.changes += await self._changes_of(walk.late.record_id, [journaled])
 
     async def _changes_of(self, record_id: str, found: Sequence[Journaled]) -> list[Change]:
-        changes = await self._read(record_id, found)
-        if not self._all_types and any(change.untyped for change in changes):
-            # Another worker may have learnt them. Not to be remembered: this transaction may have, and may fail.
-            known = await fields.types(self._connection, self._company.id)
-            self._types_of, self._all_types = lambda entity: known.get(entity, {}), True
-            changes = await self._read(record_id, found)
-        return changes
-
-    async def _read(self, record_id: str, found: Sequence[Journaled]) -> list[Change]:
-        readable = await reading.in_portions(self._read_now, [envelope for _, envelope in found])
+        readable = await reading.in_portions(self._read, [envelope for _, envelope in found])
         return [
             change
             for event in readable
             if isinstance(event, Event)
             for change in event.changes
-            if change.entity is self._entity and str(change.id) == record_id
+            if change.entity is self.entity and str(change.id) == record_id
         ]
 
-    def _read_now(self, envelopes: Sequence[Envelope]) -> list[Readable]:
-        return [read(envelope, self._types_of) for envelope in envelopes]
+    def _read(self, envelopes: Sequence[Envelope]) -> list[Readable]:
+        return [read(envelope, self.types_of) for envelope in envelopes]
