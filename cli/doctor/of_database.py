@@ -12,6 +12,7 @@ from cli.doctor.finding import Finding, fail, ok, warn
 from schema import ddl
 from store import companies, held, purges, replays
 from store.database import Connection, create_pool, describe
+from worker.upkeep import partitions
 
 OLDEST_POSTGRES: Final = 150_000
 MOST_SKEW: Final = 2.0
@@ -165,14 +166,12 @@ async def _companies(connection: Connection) -> Finding:
 
 async def _partitions(connection: Connection) -> Finding:
     today = datetime.now(UTC).date()
-    rows = await connection.fetch("SELECT relid::text AS name FROM pg_partition_tree('pipemirror.events') WHERE isleaf")
-    days = {row["name"].rpartition("_")[2].strip('"') for row in rows}
-    wanted = [f"{today + timedelta(days=ahead):%Y%m%d}" for ahead in range(3)]
-    missing = [day for day in wanted if day not in days]
+    days = await partitions.days(connection)
+    missing = [f"{day:%Y%m%d}" for ahead in range(3) if (day := today + timedelta(days=ahead)) not in days]
     if missing:
         advice = "Start a worker: it makes them within a minute. If it does not, its log says why."
         return warn("journal partitions", f"missing: {', '.join(missing)}", advice)
-    return ok("journal partitions", f"{len(days) - 1} days, up to {max(day for day in days if day.isdigit())}")
+    return ok("journal partitions", f"{len(days)} days, up to {max(days):%Y%m%d}")
 
 
 async def _default_partition(connection: Connection) -> Finding:

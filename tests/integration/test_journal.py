@@ -94,6 +94,35 @@ async def test_partitions_before_retention_go_and_the_default_one_expires_by_rec
         assert await connection.fetchval("SELECT count(*) FROM pipemirror.events") == 0
 
 
+@pytest.mark.parametrize("name", ["archive_202401", "archive_20240101", "events_20240101"])
+async def test_a_partition_that_somebody_attached_is_left_alone(pool: Pool, name: str) -> None:
+    """Also one of the name that we would give it: it is in another schema, where ours may have that name too."""
+    async with pool.acquire() as connection:
+        await connection.execute("CREATE SCHEMA old")
+        await connection.execute(
+            f"CREATE TABLE old.{name} PARTITION OF pipemirror.events FOR VALUES FROM ('2024-01-02') TO ('2024-02-01')"
+        )
+        known = await partitions.days(connection)
+        await partitions.ensure(connection, date(2024, 1, 1) - partitions.AHEAD, -partitions.AHEAD.days)
+        assert await partitions.days(connection) == known | {date(2024, 1, 1)}
+        await partitions.expire(connection, TODAY, 14)
+
+        assert await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", f"old.{name}")
+        assert await partitions.days(connection) == known
+        assert await partitions.days_ahead(connection, TODAY) == 8
+
+
+async def test_a_table_beside_the_journals_is_no_day_of_it(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        known = await partitions.days(connection)
+        for number, name in enumerate(("events_2024", "events_20249999", "mine_20240101", '"events_20240101 "')):
+            bounds = f"FROM ('20{10 + number}-01-01') TO ('20{10 + number}-02-01')"
+            await connection.execute(
+                f"CREATE TABLE pipemirror.{name} PARTITION OF pipemirror.events FOR VALUES {bounds}"
+            )
+        assert await partitions.days(connection) == known
+
+
 async def partition_days(pool: Pool) -> set[date]:
     async with pool.acquire() as connection:
         rows: list[Any] = await connection.fetch(

@@ -60,6 +60,25 @@ async def test_it_is_put_together_of_what_was_built_ahead(before_the_index: str,
     assert await migrate(before_the_index) == []
 
 
+_LONG = "a" * 63
+_AS_LONG = "a" * 62 + "b"
+
+
+async def test_it_is_built_also_on_partitions_that_somebody_attached(before_the_index: str, pool: Pool) -> None:
+    """Of whatever name: those of long ones begin alike, and Postgres cuts them off."""
+    names = ('pipemirror."Old Events"', "old.events_of_2024", f"pipemirror.{_LONG}", f"pipemirror.{_AS_LONG}")
+    async with pool.acquire() as connection:
+        await connection.execute("CREATE SCHEMA old")
+        for number, name in enumerate(names):
+            bounds = f"FROM ('20{10 + number}-01-01') TO ('20{10 + number}-02-01')"
+            await connection.execute(f"CREATE TABLE {name} PARTITION OF pipemirror.events FOR VALUES {bounds}")
+
+    assert await migrate(before_the_index) == BRINGS_THE_INDEX
+    parts = await parts_of_the_index(pool)
+    assert {name.rpartition(".")[2] for name in names} < {partition.rpartition(".")[2] for partition in parts}
+    assert all(index.endswith("_of_several") for index in parts.values()), "one was not built ahead"
+
+
 async def test_what_a_killed_upgrade_left_half_built_is_built_anew(before_the_index: str, pool: Pool) -> None:
     async with pool.acquire() as connection:
         async with connection.transaction():

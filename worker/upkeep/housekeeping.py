@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import structlog
 
 from runtime.health import Condition
@@ -80,27 +81,29 @@ class Housekeeping:
 
     async def _work(self, locked: Connection, now: datetime) -> None:
         """On the connection that has the lock; rows are mended on another one, for that may time out."""
-        await partitions.ensure(locked, now.date(), self._journal_days)
+        failures = await self._keep_days(locked, now)
         await dead_letters.expire(locked, now - timedelta(days=self._journal_days))
         await suspects.expire(locked, now - timedelta(days=1))
         await replays.expire(locked, now - timedelta(days=self._journal_days))
         due = time.monotonic() >= self._outgrown_due
         if due:
             self._outgrown_due = time.monotonic() + OUTGROWN_EVERY
-        failures = await self._expire(locked, now)
         for company in await companies.all_companies(locked):
             if company.state == companies.ACTIVE:
                 failures += await self._mend(locked, company, also_outgrown=due)
         if failures:
             raise failures[0]
 
-    async def _expire(self, locked: Connection, now: datetime) -> list[Exception]:
-        """A long report on the journal keeps its old days from being dropped, and nothing else from being done."""
-        try:
-            await partitions.expire(locked, now.date(), self._journal_days)
-        except DatabaseUnavailable as error:
-            return [error]
-        return []
+    async def _keep_days(self, locked: Connection, now: datetime) -> list[Exception]:
+        """A long report on the journal, or somebody's own partition, is in the way of its days and of nothing else."""
+        failures: list[Exception] = []
+        for work in (partitions.ensure, partitions.expire):
+            try:
+                await work(locked, now.date(), self._journal_days)
+            except (asyncpg.PostgresError, DatabaseUnavailable) as error:
+                _log.warning("partitions_not_kept", reason=describe(error))
+                failures.append(error)
+        return failures
 
     async def _mend(self, locked: Connection, company: Company, *, also_outgrown: bool) -> list[Exception]:
         """What stands in the way, if it does so for this company alone: the others are not to wait for its end."""

@@ -12,6 +12,7 @@ from store import locks
 from store.database import Connection, describe
 
 AHEAD = timedelta(days=7)
+_PREFIX = "events_"
 
 
 async def ensure(connection: Connection, today: date, retention_days: int) -> None:
@@ -19,7 +20,7 @@ async def ensure(connection: Connection, today: date, retention_days: int) -> No
     async with _locked(connection, wait="2s"):
         first = today - timedelta(days=retention_days)
         wanted = {first + timedelta(days=n) for n in range(retention_days + AHEAD.days + 1)}
-        for day in sorted(wanted - await _partition_days(connection)):
+        for day in sorted(wanted - await days(connection)):
             await _make_partition(connection, day)
 
 
@@ -31,7 +32,7 @@ async def expire(connection: Connection, today: date, retention_days: int) -> No
     first = today - timedelta(days=retention_days)
     begin = datetime.combine(first, datetime.min.time(), UTC)
     await connection.execute("DELETE FROM pipemirror.events_default WHERE received_at < $1", begin)
-    for day in sorted(day for day in await _partition_days(connection) if day < first):
+    for day in sorted(day for day in await days(connection) if day < first):
         try:
             # It needs the whole journal for a moment: while it waits for that, all who write wait behind it.
             async with _locked(connection, wait="500ms"):
@@ -52,14 +53,27 @@ async def _locked(connection: Connection, *, wait: str) -> AsyncIterator[None]:
 
 async def days_ahead(connection: Connection, today: date) -> int:
     """How many days from today on, without a gap, have a partition."""
-    days = await _partition_days(connection)
-    return next(n for n in count() if today + timedelta(days=n) not in days)
+    known = await days(connection)
+    return next(n for n in count() if today + timedelta(days=n) not in known)
 
 
-async def _partition_days(connection: Connection) -> set[date]:
-    rows = await connection.fetch("SELECT relid::text AS name FROM pg_partition_tree('pipemirror.events') WHERE isleaf")
-    digits = [row["name"].rpartition("_")[2].strip('"') for row in rows]
-    return {datetime.strptime(text, "%Y%m%d").replace(tzinfo=UTC).date() for text in digits if text.isdigit()}
+async def days(connection: Connection) -> set[date]:
+    """The days that have a partition of ours. Others that somebody attached to the journal are theirs."""
+    rows = await connection.fetch(
+        "SELECT relname::text AS name FROM pg_partition_tree('pipemirror.events') JOIN pg_class ON oid = relid "
+        "WHERE isleaf AND relnamespace = 'pipemirror'::regnamespace"
+    )
+    return {day for row in rows if (day := _day(row["name"])) is not None}
+
+
+def _day(name: str) -> date | None:
+    """The day of a partition that has the name we would give it."""
+    digits = name.removeprefix(_PREFIX)
+    try:
+        day = datetime.strptime(digits, "%Y%m%d").replace(tzinfo=UTC).date()
+    except ValueError:
+        return None
+    return day if name == _PREFIX + f"{day:%Y%m%d}" else None
 
 
 async def _make_partition(connection: Connection, day: date) -> None:
