@@ -6,7 +6,8 @@ already, these are put together, which is done at once.
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 import structlog
 
@@ -31,7 +32,8 @@ WHERE isleaf ORDER BY nspname, relname
 """
 
 
-class _Partition(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Partition:
     """One that may be somebody's own, in another schema and of any name. All three are quoted where they must be."""
 
     schema: str
