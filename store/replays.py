@@ -8,7 +8,15 @@ from typing import Any
 import asyncpg
 import orjson
 
+from schema.errors import Problem
 from store.database import Connection
+
+
+class ReplayRemoved(Problem):
+    """A replay was removed while it ran: its company was purged meanwhile."""
+
+    code = "replay_removed"
+    remedy = "Look at `companies list`. If the company is not purged, give the command again: it begins anew."
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +96,7 @@ async def begin(connection: Connection, wanted: Wanted, until: datetime, total: 
     """A new one; the finished one of the same wish is forgotten. Of two that begin at once, both get the first.
 
     One of kept events alone is walked from the first again, also by who is under way with it: what it applied is none
-    of them any more, and what was kept since may stand before its place. In the caller's transaction, as `lock` is.
+    of them any more, and what was kept since may stand before its place. Both in the caller's transaction.
     """
     row = await connection.fetchrow(
         f"""
@@ -102,15 +110,20 @@ async def begin(connection: Connection, wanted: Wanted, until: datetime, total: 
         """,
         wanted.digest, orjson.loads(orjson.dumps(asdict(wanted))), until, total, wanted.kept_only,
     )  # fmt: skip
+    # Where it is another's and unfinished, it was locked all the same, and so can neither end nor be removed.
     found = _replay(row) if row else await find(connection, wanted)
     assert found is not None
     return found
 
 
 async def take(connection: Connection, replay_id: str) -> Replay:
-    """The replay as it stands, locked for the caller's transaction: whoever else works on it comes after."""
+    """The replay as it stands, locked for the caller's transaction: whoever else works on it comes after.
+
+    Raise ReplayRemoved.
+    """
     row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM pipemirror.replays WHERE id = $1 FOR UPDATE", replay_id)
-    assert row is not None
+    if row is None:
+        raise ReplayRemoved("the replay was removed while it ran, as the purge of its company does")
     return _replay(row)
 
 

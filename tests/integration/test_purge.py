@@ -1,6 +1,7 @@
 """Removing a company whole: nothing of it remains, whatever comes meanwhile and whatever is killed when."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -17,10 +18,11 @@ from schema.mark import Mark
 from store import companies, held, purges
 from store.companies import PURGED
 from store.database import Pool
+from store.replays import ReplayRemoved, Wanted
 from worker.applying import parking, provision
 from worker.applying.applier import Applier, share
 from worker.applying.held_companies import HeldCompanies
-from worker.operations import purge
+from worker.operations import purge, replay
 from worker.upkeep.readmission import Readmission
 
 OTHER = COMPANY + 1
@@ -282,4 +284,15 @@ async def test_a_purge_is_not_final_while_events_of_the_company_are_held(
     async with pool.acquire() as connection:
         assert await purges.final(connection, COMPANY) == 0
     assert (await receipt(pool)).final_at is not None
+    assert await remains(judge) == {}
+
+
+async def test_a_replay_whose_company_is_purged_meanwhile_says_so(pool: Pool, applier: Applier, judge: Judge) -> None:
+    await applier.apply([deal(0, number, title="ours").envelope for number in range(3)])
+    wanted = Wanted(company_id=COMPANY)
+    replaying = replay.run(pool, wanted, await replay.begin(pool, wanted, datetime.now(UTC)), chunk=1)
+    assert (await anext(replaying)).applied == 1
+    await purged(pool)
+    with pytest.raises(ReplayRemoved):
+        await anext(replaying)
     assert await remains(judge) == {}

@@ -56,7 +56,8 @@ async def begin(pool: Pool, wanted: Wanted, now: datetime) -> Replay:
 async def run(pool: Pool, wanted: Wanted, replay: Replay, *, chunk: int = CHUNK) -> AsyncIterator[Replay]:
     """Go on with it, and tell how it stands after every transaction; the caller may stop at any of them.
 
-    A record that the database refuses is counted, told in the log and left; the others go on. Raise NotNow.
+    A record that the database refuses is counted, told in the log and left; the others go on. Raise NotNow, and
+    ReplayRemoved when its company is purged meanwhile.
     """
     size = chunk
     while not replay.finished:
