@@ -231,6 +231,32 @@ async def test_a_stop_gives_back_what_was_just_tried(
     assert (claim["claimed_at"], claim["claims"]) == (None, 0)
 
 
+@pytest.mark.parametrize(
+    ("alteration", "reason"),
+    [
+        ("ADD CHECK (title NOT LIKE 'deal%')", "20 records failed"),
+        ("ADD COLUMN mine text NOT NULL", "20 records failed"),
+        ("ALTER COLUMN title TYPE integer USING NULL", "deals.title is integer instead of text"),
+    ],
+)
+async def test_a_table_that_somebody_altered_holds_its_company_alone(
+    pool: Pool, worker: Worker, alteration: str, reason: str
+) -> None:
+    await worker.apply(deal(1), deal(1, OTHER))
+    async with pool.acquire() as connection:
+        await connection.execute(f"DELETE FROM pipedrive_{COMPANY}_raw.deals")
+        await connection.execute(f"ALTER TABLE pipedrive_{COMPANY}_raw.deals {alteration}")
+
+    await worker.apply(*(deal(number, company) for company in (COMPANY, OTHER) for number in range(2, 60)))
+
+    assert await deals(pool, OTHER) == [*range(1, 60)]
+    assert await waiting(pool) == 58
+    [told] = worker.held.conditions()
+    assert reason in told.reason
+    async with pool.acquire() as connection:
+        assert len(await dead_letters.open_letters(connection)) == (19 if "failed" in reason else 0)
+
+
 async def test_a_breaker_that_opens_over_held_events_ends_trying(
     pool: Pool, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ from store.companies import Company, OutdatedCompanyError
 from store.database import Connection, Pool, describe
 from store.dead_letters import DeadLetter
 from worker.applying import marks, mirror, parking
+from worker.applying.altered import altered
 from worker.applying.breaker import Breaker
 from worker.applying.held_companies import HeldCompanies
 from worker.applying.known_companies import KnownCompanies
@@ -192,11 +193,13 @@ class Applier:
                 await self._apply_group(company, group[:middle])
                 await self._apply_group(company, group[middle:])
             else:
-                await self._give_up(group[0], error)
+                await self._give_up(company, group[0], error)
             return
         if outcome.applied.discarded:
             # Purged meanwhile: what comes next is not even read.
             self._companies.forget(company.id)
+        elif outcome.applied.written:
+            self._breaker.written(company.id, time.monotonic())
         self._tally.committed(outcome.applied, outcome.letters, time.monotonic() - began)
 
     async def _transact(self, connection: Connection, company: Company, group: Sequence[Readable]) -> Outcome:
@@ -212,18 +215,26 @@ class Applier:
         company.learn(applied.learnt)
         return Outcome(applied, letters)
 
-    async def _give_up(self, culprit: Readable, error: Exception) -> None:
+    async def _give_up(self, company: Company, culprit: Readable, error: Exception) -> None:
+        """Park what can never be applied. Raise CompanyHeld or BreakerOpen where the event is not to blame."""
         if isinstance(culprit, Refusal):
             raise error
         problem = _problem_of(error)
+        if isinstance(problem, BadValue):
+            await self._blame_altered_tables(company, culprit)
         _log.error(
             "event_refused", code=problem.code, reason=problem.reason, company_id=culprit.envelope.company_id,
             entity=culprit.entity, entity_id=culprit.entity_id,
         )  # fmt: skip
         if isinstance(problem, ApplyFailed):
-            record = f"{culprit.envelope.company_id}:{culprit.entity}:{culprit.entity_id}"
-            self._breaker.failed(record, time.monotonic())
+            self._breaker.failed(company.id, f"{culprit.entity}:{culprit.entity_id}", time.monotonic())
         await self.park([parking.of_event(culprit, problem)])
+
+    async def _blame_altered_tables(self, company: Company, culprit: Event) -> None:
+        entities = {change.entity for change in culprit.changes}
+        found = await self.persist(lambda connection: altered(connection, company.slug, entities))
+        if found:
+            raise CompanyHeld(f"company {company.id}: somebody altered its tables: {'; '.join(found)}")
 
 
 def _events(readable: Iterable[Readable]) -> list[Event]:
