@@ -127,7 +127,7 @@ class DatabaseUnavailable(NotNow):
 
 
 class DatabaseSilent(NotNow):
-    """Postgres took our work and has not answered for half a minute, not even with an error."""
+    """A transaction has been under way for half a minute: Postgres answers slowly, or not even with an error."""
 
     code = "database_silent"
     remedy = "Look whether Postgres is frozen, its disk stalls or a firewall swallows packets; the workers go on then."

@@ -156,6 +156,18 @@ async def test_a_deadlock_while_it_is_built_is_tried_again(
     assert tries == len(await parts_of_the_index(pool)) + 1
 
 
+async def test_a_limit_on_statements_does_not_end_its_building(before_the_index: str, pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        name = await connection.fetchval("SELECT current_database()")
+        await connection.execute(f"ALTER DATABASE \"{name}\" SET statement_timeout = '200ms'")
+        async with connection.transaction():
+            await connection.execute("UPDATE pipemirror.events SET source = source")  # keeps the upgrade waiting
+            upgrade = asyncio.create_task(migrate(before_the_index))
+            await asyncio.wait((upgrade,), timeout=1.0)
+            assert not upgrade.done()
+    assert await asyncio.wait_for(upgrade, 30) == BRINGS_THE_INDEX
+
+
 async def test_a_lock_that_stays_in_the_way_is_told(
     before_the_index: str, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

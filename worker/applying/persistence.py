@@ -75,7 +75,10 @@ class Persistence:
     def conditions(self) -> Iterator[Condition]:
         silence = self._silence()
         if silence >= self._silent:
-            yield Condition(DatabaseSilent.code, f"Postgres has not answered for {silence:.0f} s")
+            yield Condition(
+                DatabaseSilent.code,
+                f"a transaction has been under way for {silence:.0f} s: Postgres answers slowly, or not at all",
+            )
         if self._waits_for is not None:
             yield Condition(self._waits_for.code, self._waits_for.reason)
 

@@ -46,6 +46,8 @@ async def migrate(dsn: str, *, on_wait: OnWait = lambda _: None, lock_within: fl
     """
     connection = await _connect(dsn)
     try:
+        # What limits queries elsewhere would end the building of an index each time anew.
+        await connection.execute("SET statement_timeout = 0")
         await _lock(connection, on_wait, lock_within)
         return await _migrate(connection, dsn, on_wait)
     except asyncpg.InsufficientPrivilegeError as error:
