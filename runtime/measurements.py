@@ -160,7 +160,7 @@ PARTITIONS_AHEAD: Final = Metric(
     "pipemirror_journal_partitions_ahead", "gauge", "Days from today on that have a partition of the journal; of 8"
 )
 HOUSEKEEPING_FAILURES: Final = Metric(
-    "pipemirror_housekeeping_failures_total", "counter", "Rounds of housekeeping that failed"
+    "pipemirror_housekeeping_failures_total", "counter", "Rounds of housekeeping that failed, whichever worker had them"
 )
 BACKLOG: Final = Metric("pipemirror_backlog", "gauge", "Messages waiting or unacknowledged, by queue", ("queue",))
 BREAKER_OPEN: Final = Metric("pipemirror_breaker_open", "gauge", "1 once too many records failed and the worker stops")

@@ -116,7 +116,7 @@ async def test_where_the_database_answers_nobody_the_round_is_over(pool: Pool, m
 async def test_a_company_that_is_purged_while_its_rows_are_mended_is_no_failure(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def outgrow(connection: Connection, company: Company) -> int:
+    async def outgrow(connection: Connection, company: Company) -> int | None:
         await companies.change_state(connection, company.id, PURGED)
         await connection.execute(f"DROP SCHEMA {company.slug}_raw CASCADE")
         return await outgrown.outgrow(connection, company)

@@ -91,7 +91,7 @@ async def test_who_pauses_a_company_does_not_wait_until_its_tables_are_read(pool
     assert paused
 
 
-async def _outgrow(pool: Pool, company: Company) -> int:
+async def _outgrow(pool: Pool, company: Company) -> int | None:
     async with pool.acquire() as connection:
         return await outgrown.outgrow(connection, company)
 
@@ -126,6 +126,6 @@ async def test_a_company_that_is_paused_meanwhile_is_left_alone(pool: Pool, comp
     await as_before(pool, "deals", "expected_close_date")
     async with pool.acquire() as connection:
         await companies.change_state(connection, COMPANY, PAUSED)
-        assert await outgrown.outgrow(connection, company) == 0
+        assert await outgrown.outgrow(connection, company) is None
         await companies.change_state(connection, COMPANY, ACTIVE)
         assert await outgrown.outgrow(connection, company) == 1

@@ -15,7 +15,7 @@ from runtime.metrics import Metrics
 from schema.envelope import Envelope
 from schema.errors import DatabaseUnavailable
 from schema.mark import Mark
-from store import companies, held, purges
+from store import companies, held, purges, upkeep
 from store.companies import PURGED
 from store.database import Pool
 from store.replays import ReplayRemoved, Wanted
@@ -56,7 +56,7 @@ async def purged(pool: Pool, *, steps: int | None = None) -> None:
 
 async def remains(judge: Judge) -> dict[str, int]:
     """Where anything of the company is left, but for the receipt."""
-    tables = ("events", "dead_letters", "fields", "suspects", "held")
+    tables = ("events", "dead_letters", "fields", "suspects", "held", "upkeep")
     found = {
         table: await judge.value(f"SELECT count(*) FROM pipemirror.{table} WHERE company_id = $1", COMPANY)
         for table in tables
@@ -84,6 +84,8 @@ async def test_nothing_remains_but_the_receipt_and_others_keep_theirs(
     envelopes, _ = life(300)
     await applier.apply([*envelopes, envelope(b"broken"), *other_events(5)])
     rows = await judge.value("SELECT count(*) FROM pipedrive_raw.deals")
+    async with pool.acquire() as connection:
+        await upkeep.note(connection, upkeep.TYPES, datetime.now(UTC), COMPANY)
     await purged(pool)
 
     assert await remains(judge) == {}

@@ -72,6 +72,7 @@ async def delete(pool: Pool, company: Company) -> AsyncIterator[int]:
         await connection.execute(
             "DELETE FROM pipemirror.replays WHERE (wanted ->> 'company_id')::bigint = $1", company.id
         )
+        await connection.execute("DELETE FROM pipemirror.upkeep WHERE company_id = $1", company.id)
         # A partition made meanwhile took rows from the default one: they are found by the next run.
         if not await _left(connection, company):
             await purges.all_deleted(connection, company.id)

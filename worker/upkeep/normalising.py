@@ -13,8 +13,8 @@ from worker.applying import mirror
 CHUNK = 500
 
 
-async def normalise(connection: Connection, company: Company) -> int:
-    """How many rows were mended, unless it is paused meanwhile. In short transactions: live events do not wait."""
+async def normalise(connection: Connection, company: Company) -> int | None:
+    """How many rows were mended; None if it was paused meanwhile. In short transactions: live events do not wait."""
     known = await fields.types(connection, company.id)
     mended = 0
     for entity in ENTITIES:
@@ -22,7 +22,7 @@ async def normalise(connection: Connection, company: Company) -> int:
         while types:
             async with connection.transaction():
                 if await companies.lock_shared(connection, company) != ACTIVE:
-                    return mended
+                    return None
                 chunk = await _normalise_chunk(connection, company, entity, types)
             mended += chunk
             if chunk < CHUNK:

@@ -22,8 +22,8 @@ CHUNK: Final = 500
 """Rows mended in one transaction."""
 
 
-async def outgrow(connection: Connection, company: Company) -> int:
-    """How many rows were mended, unless it is paused meanwhile.
+async def outgrow(connection: Connection, company: Company) -> int | None:
+    """How many rows were mended; None if it was paused meanwhile.
 
     Whole tables are read, page by page and without any lock; only what is to be mended is locked, and the company's
     state with it. So who wants to change that one never waits for the reading.
@@ -34,7 +34,7 @@ async def outgrow(connection: Connection, company: Company) -> int:
             for start in range(0, len(ids), CHUNK):
                 async with connection.transaction():
                     if await companies.lock_shared(connection, company) != ACTIVE:
-                        return mended
+                        return None
                     mended += await _mend(connection, company, entity, ids[start : start + CHUNK])
     return mended
 
