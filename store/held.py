@@ -31,8 +31,22 @@ async def keep(connection: Connection, events: Iterable[HeldEvent]) -> None:
     )
 
 
+async def waiting(connection: Connection) -> set[int]:
+    """Companies of which events wait, at a cost that does not grow with the events."""
+    rows = await connection.fetch(
+        """
+        WITH RECURSIVE found (id) AS (
+            SELECT min(company_id) FROM pipemirror.held
+            UNION ALL
+            SELECT (SELECT min(company_id) FROM pipemirror.held WHERE company_id > id) FROM found WHERE id IS NOT NULL)
+        SELECT id FROM found WHERE id IS NOT NULL
+        """
+    )
+    return {row["id"] for row in rows}
+
+
 async def counts(connection: Connection) -> dict[int, int]:
-    """Company -> events that wait."""
+    """Company -> events that wait. Reads all of them."""
     rows = await connection.fetch("SELECT company_id, count(*) AS events FROM pipemirror.held GROUP BY company_id")
     return {row["company_id"]: row["events"] for row in rows}
 

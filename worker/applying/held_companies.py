@@ -18,6 +18,7 @@ class HeldCompanies:
     def __init__(self) -> None:
         self._reasons: dict[int, str] = {}
         self._waiting: Mapping[int, int] = MappingProxyType({})
+        self._missing: set[int] = set()
 
     def __contains__(self, company_id: int) -> bool:
         return company_id in self._reasons
@@ -37,10 +38,15 @@ class HeldCompanies:
             _log.info("company_released", company_id=company_id)
 
     def keep_only(self, waiting: Mapping[int, int]) -> None:
-        """`waiting` says of which companies how many events are kept: of no others anything is to be held."""
+        """`waiting` says of which companies how many events are kept: of no others anything is to be held.
+
+        One is let go the second time that it is missing: its first events may be on their way there.
+        """
         self._waiting = waiting
-        for company_id in self._reasons.keys() - waiting.keys():
+        missing = self._reasons.keys() - waiting.keys()
+        for company_id in missing & self._missing:
             self.release(company_id)
+        self._missing = missing - self._missing
 
     def conditions(self) -> Iterator[Condition]:
         for company_id in sorted(self._waiting.keys() | self._reasons.keys()):

@@ -24,6 +24,7 @@ from worker.applying.held_companies import HeldCompanies
 
 _log = structlog.stdlib.get_logger(__name__)
 EVERY: Final = 5.0
+_COUNT_EVERY: Final = 15.0
 _CHUNK: Final = 200
 _LEASE: Final = timedelta(minutes=5)
 _FREE_SECONDS: Final = 2.0
@@ -51,6 +52,8 @@ class Readmission:
         self._backoff = backoff
         self._attempts: dict[int, int] = {}
         self._not_before: dict[int, float] = {}
+        self._counts: dict[int, int] = {}
+        self._count_at = 0.0
 
     def conditions(self) -> Iterator[Condition]:
         """What its applier waits for. None of it keeps the worker from applying what is queued."""
@@ -69,28 +72,43 @@ class Readmission:
             await asyncio.sleep(every)
 
     async def once(self) -> None:
-        async with borrowed(self._pool) as connection:
-            waiting = await held.counts(connection)
-        self._companies.keep_only(waiting)
-        self._metrics.set(HELD_COMPANIES, len(waiting))
-        self._metrics.set(HELD_EVENTS, sum(waiting.values()))
-        for company_id in sorted(waiting):
-            if self._clock() >= self._not_before.get(company_id, 0.0):
-                await self._readmit(company_id)
+        """A portion of each company after the other, until none can be moved: no company waits for all of another's."""
+        moved = True
+        while moved:
+            moved = False
+            for company_id in await self._look():
+                if self._clock() >= self._not_before.get(company_id, 0.0):
+                    moved |= await self._readmit(company_id)
 
-    async def _readmit(self, company_id: int) -> None:
-        while events := await self._claim(company_id):
-            try:
-                await self._apply(company_id, events)
-            except (Exception, asyncio.CancelledError) as error:
-                await self._free(events)
-                if isinstance(error, (BreakerOpen, asyncio.CancelledError)):
-                    raise
-                self._later(company_id, _reason(company_id, error))
-                return
-            await self._delete(events)
-            self._attempts.pop(company_id, None)
-            self._companies.release(company_id)
+    async def _look(self) -> list[int]:
+        """The companies of which events are held; how many these are is read now and then, as that takes longer."""
+        async with borrowed(self._pool) as connection:
+            waiting = await held.waiting(connection)
+            if waiting != self._counts.keys() or self._clock() >= self._count_at:
+                self._counts = await held.counts(connection)
+                self._count_at = self._clock() + _COUNT_EVERY
+        self._companies.keep_only(self._counts)
+        self._metrics.set(HELD_COMPANIES, len(self._counts))
+        self._metrics.set(HELD_EVENTS, sum(self._counts.values()))
+        return sorted(self._counts)
+
+    async def _readmit(self, company_id: int) -> bool:
+        """Whether there was a portion of it to apply, and it is applied."""
+        events = await self._claim(company_id)
+        if not events:
+            return False
+        try:
+            await self._apply(company_id, events)
+        except (Exception, asyncio.CancelledError) as error:
+            await self._free(events)
+            if isinstance(error, (BreakerOpen, asyncio.CancelledError)):
+                raise
+            self._later(company_id, _reason(company_id, error))
+            return False
+        await self._delete(events)
+        self._attempts.pop(company_id, None)
+        self._companies.release(company_id)
+        return True
 
     async def _apply(self, company_id: int, events: Sequence[HeldEvent]) -> None:
         """An event whose last attempt did not end may have killed its worker: such a one is applied by itself."""
