@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from rig.events import COMPANY, START, envelope, v2_body
+from rig.waiting import until
 
+from runtime.health import Condition
 from runtime.measurements import HELD_COMPANIES, HELD_EVENTS
 from runtime.metrics import Metrics
 from schema.envelope import Envelope
@@ -58,6 +60,9 @@ class Rounds:
     async def once(self) -> None:
         await asyncio.wait_for(self.readmission.once(), 20)
 
+    def told(self) -> list[Condition]:
+        return list(self.readmission.conditions())
+
     def shown(self) -> tuple[float | None, float | None]:
         return self.metrics.value(HELD_COMPANIES), self.metrics.value(HELD_EVENTS)
 
@@ -106,6 +111,22 @@ async def test_which_companies_have_held_events_is_told_whatever_their_number(ro
         assert await held.waiting(connection) == {1, 3, 5}
         await connection.execute("DELETE FROM pipemirror.held")
         assert await held.waiting(connection) == set()
+
+
+async def test_a_table_that_cannot_be_read_is_told_until_it_can(rounds: Rounds) -> None:
+    await rounds.hold(BUSY, 1)
+    async with rounds.pool.acquire() as connection:
+        await connection.execute("ALTER TABLE pipemirror.held RENAME TO hidden")
+        trying = asyncio.create_task(rounds.readmission.run(every=0.01))
+        await until(lambda: bool(rounds.told()), what="told")
+        [told] = rounds.told()
+        assert (told.code, told.blocking) == ("readmission_failed", False)
+        assert "pipemirror.held" in told.reason
+        await connection.execute("ALTER TABLE pipemirror.hidden RENAME TO held")
+    await until(lambda: not rounds.told(), what="no longer told")
+    assert rounds.applied == [BUSY]
+    trying.cancel()
+    await asyncio.wait((trying,), timeout=10)
 
 
 def test_a_company_whose_first_events_are_on_their_way_stays_held() -> None:

@@ -13,7 +13,7 @@ from runtime.backoff import Backoff
 from runtime.health import Condition
 from runtime.measurements import HELD_COMPANIES, HELD_EVENTS
 from runtime.metrics import Metrics
-from schema.errors import CompanyHeld
+from schema.errors import CompanyHeld, Impaired
 from store import held
 from store.database import Pool, borrowed, describe
 from store.held import HeldEvent
@@ -28,6 +28,13 @@ _COUNT_EVERY: Final = 15.0
 _CHUNK: Final = 200
 _LEASE: Final = timedelta(minutes=5)
 _FREE_SECONDS: Final = 2.0
+
+
+class ReadmissionFailed(Impaired):
+    """What is held of single companies could not be read or counted; it is not applied meanwhile."""
+
+    code = "readmission_failed"
+    remedy = "The reason is Postgres' own: give back what the role lacks on `pipemirror.held`. It is tried every 5 s."
 
 
 class Readmission:
@@ -54,21 +61,26 @@ class Readmission:
         self._not_before: dict[int, float] = {}
         self._counts: dict[int, int] = {}
         self._count_at = 0.0
+        self._failure = ""
 
     def conditions(self) -> Iterator[Condition]:
-        """What its applier waits for. None of it keeps the worker from applying what is queued."""
+        """What its applier waits for, and how the last round failed. Nothing of it keeps what is queued waiting."""
         for condition in self._applier.conditions():
             yield replace(condition, blocking=False)
+        if self._failure:
+            yield Condition(ReadmissionFailed.code, self._failure, blocking=False)
 
     async def run(self, every: float = EVERY) -> None:
-        """Until cancelled, or the breaker opens. A round that fails is logged, and the next one comes."""
+        """Until cancelled, or the breaker opens. A round that fails is told, and the next one comes."""
         while True:
             try:
                 await self.once()
+                self._failure = ""
             except BreakerOpen:
                 raise
             except Exception as error:  # noqa: BLE001 - nobody would notice that this was the last round
-                _log.warning("readmission_failed", reason=describe(error))
+                self._failure = describe(error)
+                _log.warning("readmission_failed", reason=self._failure)
             await asyncio.sleep(every)
 
     async def once(self) -> None:
