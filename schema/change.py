@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from schema.custom_fields import Types, canonical
-from schema.entities import DELETED_AT, MERGED_INTO, Entity
+from schema.entity import DELETED_AT, MERGED_INTO, Entity
 from schema.version import Version
 
 RecordId = Any

@@ -4,7 +4,8 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-from schema.entities import ENTITIES, Entity
+from schema.entities import ENTITIES
+from schema.entity import Entity
 from schema.record import VERSION_COLUMNS
 
 OPS = "pipemirror"

@@ -4,7 +4,7 @@ from functools import cache, lru_cache
 from typing import Final
 
 from schema.ddl import HISTORY, MERGES, columns, quoted, raw_schema, table
-from schema.entities import Entity
+from schema.entity import Entity
 
 _KEPT: Final = 8_192
 """Texts of each kind: as many as the connections of a worker keep prepared. To make one again is little beside

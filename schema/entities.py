@@ -1,21 +1,13 @@
-"""The entity catalogue: every entity that sends webhooks, each declared once.
+"""The entity catalogue: every entity that sends webhooks, each declared once, in the words of `schema.entity`.
 
 The declaration drives decoding, DDL, reading and writing of rows, comparison and docs. A new entity is one
 declaration here and one sample in tests/samples. Columns are named in the REST v2 vocabulary (users, notes, leads and
-activity types: REST v1, they have no other), in the order Pipedrive documents them, and grouped by who carries them:
-
-    event(...)  every source: webhooks v2, webhooks v1, REST
-    v1(...)     webhooks v1 and REST
-    rest(...)   REST only
-
-Further names behind the type are what events call the column. `ref` is the entity the id points to.
+activity types: REST v1, they have no other), in the order Pipedrive documents them.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cache
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from schema.columns import (
     ADDRESS,
@@ -33,89 +25,9 @@ from schema.columns import (
     TIMESTAMP,
     UUID,
     UUIDS,
-    Type,
     renamed_items,
 )
-
-EVENT: Final = "event"
-V1: Final = "v1"
-REST: Final = "rest"
-GROUPS: Final = (EVENT, V1, REST)
-
-DELETED_AT: Final = "_deleted_at"
-MERGED_INTO: Final = "_merged_into"
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    name: str
-    type: Type
-    group: str
-    aliases: tuple[str, ...] = ()
-    ref: str | None = None
-
-
-def event(name: str, type_: Type, *aliases: str, ref: str | None = None) -> Column:
-    return Column(name, type_, EVENT, aliases, ref)
-
-
-def v1(name: str, type_: Type, *aliases: str, ref: str | None = None) -> Column:
-    return Column(name, type_, V1, aliases, ref)
-
-
-def rest(name: str, type_: Type, *aliases: str, ref: str | None = None) -> Column:
-    return Column(name, type_, REST, aliases, ref)
-
-
-_IS_DELETED: Final = MappingProxyType({"is_deleted": True})
-_DELETED_WHEN: Final = MappingProxyType(
-    {"is_deleted": True, "deleted": True, "active_flag": False, "status": "deleted"}
-)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Entity:
-    """One kind of record.
-
-    name             in the singular, as in the catalogue; events may write it in camelCase
-    plural           its table
-    custom_fields    the entity whose custom field definitions it uses; None if it has no custom fields
-    updated, created the columns that say when Pipedrive changed and made the record
-    deleted_when     keys and values of a body that mean "this record is deleted", whatever the action says
-    deleted_columns  columns that only repeat whether the record is deleted, and their value when it is
-    """
-
-    name: str
-    plural: str
-    columns: tuple[Column, ...]
-    id_type: Type = BIGINT
-    custom_fields: str | None = None
-    updated: str = "update_time"
-    created: str = "add_time"
-    deleted_when: Mapping[str, Any] = field(default_factory=lambda: _DELETED_WHEN)
-    deleted_columns: Mapping[str, bool] = field(default_factory=lambda: _IS_DELETED)
-
-    def column(self, name: str) -> Column:
-        return _by_name(self)[name]
-
-    def group(self, name: str) -> tuple[str, ...]:
-        """The columns of a group, the two system columns that say whether the record exists among the first."""
-        return _by_group(self)[name]
-
-    def has(self, name: str) -> bool:
-        return name in _by_name(self)
-
-
-@cache
-def _by_name(entity: Entity) -> dict[str, Column]:
-    return {column.name: column for column in entity.columns}
-
-
-@cache
-def _by_group(entity: Entity) -> dict[str, tuple[str, ...]]:
-    own = {group: tuple(column.name for column in entity.columns if column.group == group) for group in GROUPS}
-    return own | {EVENT: (DELETED_AT, MERGED_INTO, *own[EVENT])}
-
+from schema.entity import DELETED_WHEN, Entity, event, rest, v1
 
 PARTICIPANTS = renamed_items({"primary_flag": "primary"})
 PRICES = renamed_items({"overhead_cost": "direct_cost"})
@@ -488,7 +400,7 @@ ENTITIES: Final[tuple[Entity, ...]] = (
         "pipeline",
         plural="pipelines",
         # v1's word for it; of a deal `active` means that it is open.
-        deleted_when=_DELETED_WHEN | {"active": False},
+        deleted_when=DELETED_WHEN | {"active": False},
         columns=(
             event("name", TEXT),
             event("order_nr", INTEGER),

@@ -14,7 +14,8 @@ from schema.change import Cells, Change, RecordId
 from schema.columns import microseconds
 from schema.credentials import parse_company
 from schema.custom_fields import Types
-from schema.entities import BY_NAME, Entity
+from schema.entities import BY_NAME
+from schema.entity import Entity
 from schema.envelope import Envelope
 from schema.errors import BadContent, BadId, BadValue, CompanyMismatch, NoEventTime
 from schema.notice import DELETE, MERGE, Notice

@@ -17,7 +17,7 @@ from typing import Any
 from schema.change import Cells, Change, RecordId
 from schema.columns import TIMESTAMP
 from schema.custom_fields import Types, canonical
-from schema.entities import DELETED_AT, MERGED_INTO, Entity
+from schema.entity import DELETED_AT, MERGED_INTO, Entity
 from schema.record import MISSING, Diff
 from schema.version import Version, explains, is_read, newer
 

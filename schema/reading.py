@@ -8,7 +8,7 @@ from typing import Any
 from schema.change import Cells
 from schema.columns import ADDRESS, ADDRESS_PARTS, address
 from schema.custom_fields import CANONICAL_PARTS, HASH_LENGTH, Types, is_flat, read_flat, read_typed, split_flat
-from schema.entities import DELETED_AT, MERGED_INTO, Column, Entity
+from schema.entity import DELETED_AT, MERGED_INTO, Column, Entity
 from schema.errors import BadValue
 
 

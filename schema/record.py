@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from schema.change import Cells, Change
 from schema.custom_fields import HASH_LENGTH, canonical, is_hash
-from schema.entities import DELETED_AT, EVENT, GROUPS, Entity
+from schema.entity import DELETED_AT, EVENT, GROUPS, Entity
 from schema.version import Version, explains, is_read, newer
 
 VERSION_COLUMNS = {"event": "_version", "v1": "_v1_version", "rest": "_rest_version"}

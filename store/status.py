@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from schema.ddl import quoted, raw_schema
-from schema.entities import ENTITIES, Entity
+from schema.entities import ENTITIES
+from schema.entity import Entity
 from schema.version import Version, moment
 from store import companies, held, purges, replays
 from store.companies import PURGED, Company

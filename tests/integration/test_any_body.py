@@ -13,7 +13,8 @@ from runtime.backoff import Backoff
 from runtime.measurements import DEAD_LETTERS, EVENTS
 from runtime.metrics import Metrics
 from schema.custom_fields import TYPES
-from schema.entities import ENTITIES, Entity
+from schema.entities import ENTITIES
+from schema.entity import Entity
 from schema.envelope import Envelope
 from schema.notice import ACTIONS
 from store.database import Pool

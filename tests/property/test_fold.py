@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from schema import version as versions
 from schema.change import Change
 from schema.columns import parse_time
-from schema.entities import BY_NAME, DELETED_AT, MERGED_INTO
+from schema.entities import BY_NAME
+from schema.entity import DELETED_AT, MERGED_INTO
 from schema.history import retell
 from schema.reading import existence
 from schema.record import Record, _fold_cells, _overwrite, fold, load, row

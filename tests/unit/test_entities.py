@@ -11,7 +11,8 @@ from rig.samples import FOLDER, all_samples
 from schema import ddl
 from schema.columns import ADDRESS_PARTS
 from schema.custom_fields import HASH_LENGTH
-from schema.entities import BY_NAME, DELETED_AT, ENTITIES, GROUPS, MERGED_INTO, Entity
+from schema.entities import BY_NAME, ENTITIES
+from schema.entity import DELETED_AT, GROUPS, MERGED_INTO, Entity
 
 REST: dict[str, dict[str, str]] = json.loads((FOLDER / "rest_columns.json").read_bytes())
 """Entity -> root field of REST -> Postgres type, as Pipedrive's OpenAPI gives them."""

@@ -5,7 +5,8 @@ from typing import Any
 
 from schema.change import Change
 from schema.columns import TIMESTAMP, parse_time
-from schema.entities import BY_NAME, Entity, event
+from schema.entities import BY_NAME
+from schema.entity import Entity, event
 from schema.reading import existence
 from schema.record import Record, fold, load, row
 from schema.version import of_event

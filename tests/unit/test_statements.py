@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from schema import dml
-from schema.entities import BY_NAME, Entity
+from schema.entities import BY_NAME
+from schema.entity import Entity
 
 
 @pytest.mark.parametrize("make", [dml.lock_rows, dml.upsert])

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from schema import ddl
-from schema.entities import Entity
+from schema.entity import Entity
 from store.database import Connection
 
 _ALTERED = """

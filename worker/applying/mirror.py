@@ -15,7 +15,7 @@ from schema.change import Change, RecordId, by_types
 from schema.columns import instant, to_json
 from schema.custom_fields import Types
 from schema.ddl import HISTORY, raw_schema
-from schema.entities import Entity
+from schema.entity import Entity
 from schema.errors import Conflict
 from schema.event import Event
 from schema.history import FieldChange, of_diffs

@@ -9,7 +9,7 @@ from typing import Any
 
 from schema import dml
 from schema.custom_fields import Types
-from schema.entities import Entity
+from schema.entity import Entity
 from schema.history import FieldChange
 from store import fields
 from store.companies import Company

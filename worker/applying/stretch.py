@@ -13,7 +13,7 @@ from typing import Any
 from schema.change import Cells, Change, RecordId
 from schema.columns import instant, to_json
 from schema.custom_fields import Types
-from schema.entities import Entity
+from schema.entity import Entity
 from schema.history import FieldChange, retell, typed
 from schema.record import MISSING, Record
 from schema.version import LATEST, Version, moment, newer

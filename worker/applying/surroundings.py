@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Final
 
 from schema.change import Change
-from schema.entities import Entity
+from schema.entity import Entity
 from schema.envelope import Envelope
 from schema.event import Event, Readable, TypesOf, read
 from schema.version import Version, moment

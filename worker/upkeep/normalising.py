@@ -3,7 +3,8 @@
 from schema import dml
 from schema.change import RecordId
 from schema.custom_fields import canonical
-from schema.entities import ENTITIES, Entity
+from schema.entities import ENTITIES
+from schema.entity import Entity
 from schema.record import Record, load
 from store import companies, fields
 from store.companies import ACTIVE, Company

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from schema import dml
-from schema.entities import ENTITIES, Entity
+from schema.entities import ENTITIES
+from schema.entity import Entity
 from schema.record import load
 from store import companies
 from store.companies import ACTIVE, Company

@@ -60,8 +60,9 @@ def _forget_columns() -> None:
     from types import MappingProxyType  # noqa: PLC0415
 
     from schema import entities  # noqa: PLC0415
+    from schema.entity import Entity  # noqa: PLC0415
 
-    def before(entity: entities.Entity) -> entities.Entity:
+    def before(entity: Entity) -> Entity:
         gone = FORGOTTEN.get(entity.name, frozenset())
         return replace(entity, columns=tuple(column for column in entity.columns if column.name not in gone))
 
