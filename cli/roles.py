@@ -28,6 +28,7 @@ from schema import topology
 from schema.errors import Misconfigured, Problem
 from schema.topology import Queue
 from worker import app as worker
+from worker import health as worker_health
 
 T = TypeVar("T")
 _log = structlog.stdlib.get_logger(__name__)
@@ -194,7 +195,7 @@ async def run_worker(process: Process) -> None:
     settings = process.settings
     started = conditions.starting(process.checks)
     async with AsyncExitStack() as stack:
-        health = worker.serve_health(
+        health = worker_health.serve(
             process.checks,
             process.metrics,
             host=settings.worker_metrics_host,

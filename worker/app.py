@@ -5,21 +5,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import structlog
-from aiohttp import web
 
 from runtime.garbage import collect_seldom
-from runtime.health import Check, Condition, answer
-from runtime.http import Listener, unnamed
+from runtime.health import Check, Condition
 from runtime.measurements import BREAKER_OPEN, COMPANIES, HOLDING
 from runtime.metrics import Metrics
 from runtime.spool import SpoolSubscription
 from runtime.transport import Subscription
 from schema.errors import MigrationWaits
 from store.database import Pool, create_pool
+from worker import stopping
 from worker.applying.applier import Applier, share
 from worker.applying.breaker import BreakerOpen
 from worker.applying.held_companies import HeldCompanies
@@ -32,8 +30,6 @@ from worker.upkeep.vitals import Vitals
 from worker.writers import WRITERS, Writers
 
 _log = structlog.stdlib.get_logger(__name__)
-_WAIT_LOOKED_AT_EVERY = 0.1
-_CANCEL_SECONDS = 5.0
 _COMMON = 4
 """Connections for all that is not written by the writers: two of them for housekeeping."""
 
@@ -74,9 +70,9 @@ async def work(
     helpers = [asyncio.ensure_future(helper.run()) for helper in parts.helpers]
     try:
         with _told_of_breaker(metrics, checks):
-            await _consume(running, parts.writers, stop, stop_within=options.stop_within, helpers=helpers)
+            await stopping.consume(running, parts.writers, stop, stop_within=options.stop_within, helpers=helpers)
     finally:
-        await _end((running, *helpers), (pools.common, *pools.writers))
+        await stopping.end((running, *helpers), (pools.common, *pools.writers))
 
 
 class _Pools(NamedTuple):
@@ -164,34 +160,6 @@ def _excused(writers: Writers, consumer: Consumer, subscription: Subscription) -
     return writers.stalled or standing_by or any(consumer.conditions())
 
 
-async def _consume(
-    running: "asyncio.Future[None]",
-    writers: Writers,
-    stop: asyncio.Event,
-    *,
-    stop_within: float,
-    helpers: Sequence["asyncio.Future[None]"],
-) -> None:
-    """Two-step stop: the batch at hand may finish; stalled, or past the deadline, it goes back to the queue.
-
-    Raise what ends the consumer, which is `running`, or one of the `helpers` beside it, which end by themselves for no
-    other reason.
-    """
-    stopping = asyncio.ensure_future(stop.wait())
-    ends: list[asyncio.Future[Any]] = [running, stopping, *helpers]
-    try:
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        for helper in helpers:
-            if helper.done():
-                helper.result()
-        if not await _finishes(running, writers, stop_within):
-            _log.warning("stopped_with_work_unfinished", deadline_s=stop_within)
-            return
-        await running
-    finally:
-        stopping.cancel()
-
-
 @contextmanager
 def _told_of_breaker(metrics: Metrics, checks: list[Check]) -> Iterator[None]:
     """For as long as the process still lives once it is open."""
@@ -202,72 +170,3 @@ def _told_of_breaker(metrics: Metrics, checks: list[Check]) -> Iterator[None]:
         metrics.set(BREAKER_OPEN, 1)
         checks.append(lambda: (opened,))
         raise
-
-
-async def _finishes(running: "asyncio.Future[None]", writers: Writers, within: float) -> bool:
-    """Wait for it at most `within` seconds, and not at all while nothing moves."""
-    clock = asyncio.get_running_loop().time
-    end = clock() + within
-    while not running.done() and not writers.stalled and clock() < end:
-        await asyncio.wait((running,), timeout=_WAIT_LOOKED_AT_EVERY)
-    return running.done()
-
-
-async def _cancel(tasks: Sequence["asyncio.Future[Any]"]) -> bool:
-    """Whether all of them ended soon; one that waits for a silent Postgres may not."""
-    for task in tasks:
-        task.cancel()
-    _, left = await asyncio.wait(tasks, timeout=_CANCEL_SECONDS)
-    return not left
-
-
-async def _end(tasks: Sequence["asyncio.Future[Any]"], pools: Sequence[Pool]) -> None:
-    """End all that uses the pools, then these. What does not let go of a connection has it taken away."""
-    if await _cancel(tasks):
-        await asyncio.gather(*map(_close, pools))
-        return
-    _log.warning("connections_taken_away", tasks=sum(not task.done() for task in tasks))
-    for pool in pools:
-        pool.terminate()
-    # Again: who was cancelled while it waited for an answer hears now that there is none, and would begin anew.
-    await _cancel(tasks)
-
-
-async def _close(pool: Pool) -> None:
-    try:
-        await asyncio.wait_for(pool.close(), 5)
-    except TimeoutError:
-        pool.terminate()
-
-
-async def serve_health(
-    checks: Sequence[Check], metrics: Metrics, *, host: str, port: int, fixed: bool, note: Path
-) -> web.ServerRunner:
-    """Answer /livez, /readyz and /metrics. `note` gets the port: a free one where `port` is taken.
-
-    Raise OSError for a taken port that is `fixed`.
-    """
-
-    async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        return unnamed(answer(request.path, checks, metrics) or web.Response(status=404))
-
-    runner = web.ServerRunner(Listener(handle, metrics))
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError:
-        if fixed:
-            await runner.cleanup()
-            raise
-        await web.TCPSite(runner, host, 0).start()
-    await asyncio.to_thread(_write_note, note, runner.addresses[0][1])
-    return runner
-
-
-def _write_note(note: Path, port: int) -> None:
-    try:
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(f"{port}\n")
-    except OSError as error:
-        # A full disk above all: the worker that empties the spool must not need room to start.
-        _log.warning("port_not_noted", port=port, file=str(note), reason=error.strerror)

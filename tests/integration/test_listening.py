@@ -13,7 +13,7 @@ from runtime import http
 from runtime.health import Check, Condition
 from runtime.measurements import HTTP_MALFORMED
 from runtime.metrics import Metrics
-from worker.app import serve_health
+from worker import health
 
 HOST = "127.0.0.1"
 
@@ -44,7 +44,7 @@ class Listening:
 @pytest.fixture
 async def listening(tmp_path: Path) -> AsyncIterator[Listening]:
     metrics, checks = Metrics(), list[Check]()
-    runner = await serve_health(checks, metrics, host=HOST, port=0, fixed=True, note=tmp_path / "port")
+    runner = await health.serve(checks, metrics, host=HOST, port=0, fixed=True, note=tmp_path / "port")
     yield Listening(runner.addresses[0][1], metrics, checks)
     await runner.cleanup()
 
@@ -83,7 +83,7 @@ async def test_who_does_not_finish_its_headers_is_let_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bytes
 ) -> None:
     monkeypatch.setattr(http, "IDLE_SECONDS", 0.2)
-    runner = await serve_health([], Metrics(), host=HOST, port=0, fixed=True, note=tmp_path / "port")
+    runner = await health.serve([], Metrics(), host=HOST, port=0, fixed=True, note=tmp_path / "port")
     assert await Listening(runner.addresses[0][1], Metrics(), []).said(begun) == b""
     await runner.cleanup()
 

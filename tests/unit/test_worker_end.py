@@ -8,7 +8,7 @@ import pytest
 
 from runtime.metrics import Metrics
 from schema.errors import DatabaseUnavailable
-from worker import app
+from worker import app, stopping
 from worker.consumer import Consumer
 from worker.upkeep.vitals import Vitals
 from worker.writers import Writers
@@ -76,7 +76,7 @@ async def stopped(pool: Pool, consumer: Part, helper: Part, monkeypatch: pytest.
     async def answered(*_: Any, **__: Any) -> Pool:
         return pool
 
-    monkeypatch.setattr(app, "_CANCEL_SECONDS", 0.05)
+    monkeypatch.setattr(stopping, "_CANCEL_SECONDS", 0.05)
     monkeypatch.setattr(app, "_prepare", answered)
     monkeypatch.setattr(app, "create_pool", answered)
     # As much of them as is used.
