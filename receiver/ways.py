@@ -15,11 +15,12 @@ from typing import Protocol
 
 import structlog
 
+from receiver.way import Way
 from runtime.health import Condition
-from runtime.measurements import BUNDLES_PUBLISHED, ON_SPOOL, PUBLISH_FAILURES, SPOOL_PENDING
+from runtime.measurements import ON_SPOOL, SPOOL_PENDING
 from runtime.metrics import Metrics
 from runtime.transport import Publisher
-from schema.errors import NotNow, Problem, QueueMissing, QueueUnavailable, SpoolUnavailable
+from schema.errors import NotNow, QueueMissing, QueueUnavailable, SpoolUnavailable
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -58,42 +59,6 @@ class Timing:
     longest_retry: float = 5.0
     drain_every: float = 1.0
     refusal_shown: float = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """A publisher with a name for metrics, a deadline in seconds, and the problem it is when that passes."""
-
-    name: str
-    publisher: Publisher
-    deadline: float
-    problem: type[NotNow]
-    metrics: Metrics
-
-    async def publish(self, routing_key: str, body: bytes) -> None:
-        """Return once durable. Raise NotNow for whatever else happened: not even a bug may lose an event silently."""
-        try:
-            async with asyncio.timeout(self.deadline):
-                await self.publisher.publish(routing_key, body)
-        except NotNow as problem:
-            self._failed(problem)
-            raise
-        except TimeoutError as error:
-            late = self.problem(f"{self.name} did not confirm within {self.deadline:g} s")
-            self._failed(late)
-            raise late from error
-        except Exception as error:
-            _log.exception("publish_crashed", way=self.name)
-            crash = self.problem(f"{self.name} failed unexpectedly: {type(error).__name__}")
-            self._failed(crash)
-            raise crash from error
-        self.metrics.count(BUNDLES_PUBLISHED, self.name)
-
-    async def close(self) -> None:
-        await self.publisher.close()
-
-    def _failed(self, problem: Problem) -> None:
-        self.metrics.count(PUBLISH_FAILURES, self.name, problem.code)
 
 
 class Ways:

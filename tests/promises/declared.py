@@ -206,7 +206,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
     Promise(
         _GONE,
         "wait for a confirm as long as it takes",
-        "receiver/ways.py",
+        "receiver/way.py",
         "            async with asyncio.timeout(self.deadline):\n",
         "            async with asyncio.timeout(None):\n",
         (f"{_OUTLET}::test_a_spool_that_hangs_is_given_up_after_its_deadline",),
