@@ -14,12 +14,13 @@ from cli.doctor import doctor
 from cli.operating import companies, letters, replaying, status
 from cli.output import show
 from cli.sandbox_alone import run_sandbox
+from cli.values import address, finite, identity
 from runtime import logs
 from runtime.release import RELEASE
 from runtime.settings import has_secret, kept_at, load, signing_secrets
 from runtime.shutdown import stop_requested
 from runtime.watchdog import watched_loop
-from schema.credentials import derive, parse_company
+from schema.credentials import derive
 from schema.errors import Misconfigured, NotNow, Problem
 from worker.upkeep.migrate import migrate as run_migrations
 
@@ -79,7 +80,9 @@ def options(
 
 @app.command()
 def demo(
-    seconds: Annotated[float | None, typer.Option("--for", help="End after so many seconds.", min=1)] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--for", callback=finite, help="End after so many seconds.", min=1)
+    ] = None,
     rate: Annotated[float, typer.Option(help="Events per second.", min=0.1, max=5000)] = 20,
     deals: Annotated[int, typer.Option(help="Deals at the start.", min=1, max=100_000)] = 200,
 ) -> None:
@@ -130,7 +133,7 @@ app.command()(replaying.replay)
 
 @webhooks.command()
 def credentials(
-    company: Annotated[str, typer.Option(help="Company id: 1 to 19 digits.")],
+    company: Annotated[int, typer.Option(parser=identity, metavar="ID", help="Company id.")],
     as_json: Json = False,
 ) -> None:
     """What to enter in Pipedrive's webhook form.
@@ -138,15 +141,12 @@ def credentials(
     Needs no database. With --json: `url`, `user` and `password` alone.
     """
     settings = load(_NEEDS_QUEUE)
-    company_id = parse_company(company)
-    if company_id is None:
-        raise UsageError(f"--company {company!r} is not valid: expected 1 to 19 digits")
     base = settings.public_url or f"http://{settings.receiver_host}:{settings.receiver_port}"
     is_new = not has_secret(settings)
     found = {
-        "url": f"{base}/webhooks/{company_id}",
-        "user": str(company_id),
-        "password": derive(signing_secrets(settings)[0], company_id),
+        "url": f"{base}/webhooks/{company}",
+        "user": str(company),
+        "password": derive(signing_secrets(settings)[0], company),
     }
     show(found if as_json else _THE_SAME_FOR_ALL | found, as_json=as_json)
     if settings.public_url is None:
@@ -157,8 +157,11 @@ def credentials(
 
 @app.command()
 def sandbox(
-    company: Annotated[int, typer.Option(help="Company id.", min=1)] = 1_234_567,
-    url: Annotated[str | None, typer.Option(help="Where to send webhooks; default: the local receiver.")] = None,
+    company: Annotated[int, typer.Option(parser=identity, metavar="ID", help="Company id.")] = 1_234_567,
+    url: Annotated[
+        str | None,
+        typer.Option(parser=address, metavar="URL", help="Where to send webhooks; default: the local receiver."),
+    ] = None,
     rate: Annotated[float, typer.Option(help="Events per second.", min=0.1, max=5000)] = 20,
     deals: Annotated[int, typer.Option(help="Deals at the start.", min=1, max=100_000)] = 200,
 ) -> None:

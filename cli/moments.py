@@ -12,14 +12,14 @@ MOMENT = "a date or time such as 2026-03-04T12:30, UTC unless it says otherwise;
 
 
 def moment(text: str) -> datetime:
-    """Raise typer.BadParameter for anything else."""
-    if ago := _AGO.fullmatch(text.strip()):
-        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    """In UTC. Raise typer.BadParameter for anything else, and for what lies before the year 1 or after 9999 there."""
     try:
+        if ago := _AGO.fullmatch(text.strip()):
+            return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         found = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise typer.BadParameter(f"expected {MOMENT}") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 Since = Annotated[

@@ -17,6 +17,7 @@ from cli.doctor.of_database import of_database
 from cli.doctor.of_receivers import of_receivers
 from cli.doctor.of_settings import of_disk, of_settings
 from cli.output import plain, show
+from cli.values import address
 from runtime.settings import Settings, load
 
 _WIDTH = len("not applicable")
@@ -24,7 +25,8 @@ _WIDTH = len("not applicable")
 
 def doctor(
     receiver: Annotated[
-        list[str] | None, typer.Option(metavar="URL", help="A receiver to ask; default: the local one. Repeatable.")
+        list[str] | None,
+        typer.Option(parser=address, metavar="URL", help="A receiver to ask; default: the local one. Repeatable."),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -8,6 +8,7 @@ import typer
 from cli.command import Json, operate, operate_long, pool
 from cli.operating import purging, replaying
 from cli.output import show
+from cli.values import identity
 from schema.ddl import raw_schema
 from store import companies as store
 from store.companies import ACTIVE, PAUSED, PURGED, Company
@@ -17,7 +18,7 @@ from worker.operations import walking
 
 app = typer.Typer(help="Who is mirrored.", no_args_is_help=True)
 
-CompanyId = Annotated[int, typer.Argument(metavar="ID", help="Id of the company.", min=1)]
+CompanyId = Annotated[int, typer.Argument(parser=identity, metavar="ID", help="Id of the company.")]
 
 
 @app.command("list")

@@ -17,6 +17,7 @@ from cli.command import Json, UsageError, Yes, confirm, operate, operate_long, p
 from cli.moments import Since, Until
 from cli.output import show, table
 from cli.progress import progress
+from cli.values import identity, text
 from runtime.settings import load
 from store import dead_letters
 from store.database import Pool
@@ -31,12 +32,16 @@ _REASONS = 20
 
 app = typer.Typer(help="Events that could not be applied.", no_args_is_help=True)
 
-LetterId = Annotated[int, typer.Argument(metavar="ID", help="Id of the dead letter.", min=1)]
-SomeLetters = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Ids of dead letters.")]
+LetterId = Annotated[int, typer.Argument(parser=identity, metavar="ID", help="Id of the dead letter.")]
+SomeLetters = Annotated[
+    list[int] | None, typer.Argument(parser=identity, metavar="[ID]...", help="Ids of dead letters.")
+]
 All = Annotated[bool, typer.Option("--all", help="Every open one.")]
-Company = Annotated[int | None, typer.Option("--company", metavar="ID", help="Of this company.", min=1)]
-Entity = Annotated[str | None, typer.Option("--entity", metavar="NAME", help="About this entity, such as deal.")]
-Code = Annotated[str | None, typer.Option("--code", metavar="CODE", help="With this code.")]
+Company = Annotated[int | None, typer.Option("--company", parser=identity, metavar="ID", help="Of this company.")]
+Entity = Annotated[
+    str | None, typer.Option("--entity", parser=text, metavar="NAME", help="About this entity, such as deal.")
+]
+Code = Annotated[str | None, typer.Option("--code", parser=text, metavar="CODE", help="With this code.")]
 Limit = Annotated[int | None, typer.Option("--limit", metavar="N", help="At most so many.", min=1)]
 
 

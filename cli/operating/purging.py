@@ -16,6 +16,7 @@ from cli import receivers, roles, spooled
 from cli.command import Json, Yes, confirm, operate_long, pool
 from cli.output import show
 from cli.progress import progress
+from cli.values import address, identity
 from runtime import amqp
 from runtime.amqp import AmqpPublisher
 from runtime.settings import Settings, load
@@ -47,9 +48,10 @@ class Wish:
 
 
 def purge(
-    company_id: Annotated[int, typer.Argument(metavar="ID", help="Id of the company.", min=1)],
+    company_id: Annotated[int, typer.Argument(parser=identity, metavar="ID", help="Id of the company.")],
     receiver: Annotated[
-        list[str] | None, typer.Option(metavar="URL", help="Ask this receiver whether its spool is empty; repeatable.")
+        list[str] | None,
+        typer.Option(parser=address, metavar="URL", help="Ask this receiver whether its spool is empty; repeatable."),
     ] = None,
     spools_empty: Annotated[
         bool, typer.Option("--spools-empty", help="You saw every receiver's spool empty since the purge began.")

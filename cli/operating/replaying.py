@@ -10,6 +10,7 @@ import typer
 from cli.command import UsageError, operate_long, pool
 from cli.moments import MOMENT, moment
 from cli.progress import progress
+from cli.values import identity, text
 from schema.entities import BY_NAME
 from schema.errors import NotNow
 from store import companies
@@ -17,7 +18,7 @@ from store.database import Pool
 from store.replays import Replay, Wanted
 from worker.operations import replay as journal_replay
 
-Company = Annotated[int | None, typer.Option("--company", metavar="ID", help="Of this company alone.", min=1)]
+Company = Annotated[int | None, typer.Option("--company", parser=identity, metavar="ID", help="Of this company alone.")]
 
 
 def replay(
@@ -26,8 +27,10 @@ def replay(
         datetime | None, typer.Option("--to", parser=moment, metavar="TIME", help="Before then; default: now.")
     ] = None,
     company: Company = None,
-    entity: Annotated[str | None, typer.Option(metavar="NAME", help="Of this entity alone, such as deal.")] = None,
-    record: Annotated[str | None, typer.Option("--id", metavar="ID", help="Of this record alone.")] = None,
+    entity: Annotated[
+        str | None, typer.Option(parser=text, metavar="NAME", help="Of this entity alone, such as deal.")
+    ] = None,
+    record: Annotated[str | None, typer.Option("--id", parser=text, metavar="ID", help="Of this record alone.")] = None,
 ) -> None:
     """Apply again what the journal holds.
 
