@@ -12,6 +12,7 @@ import orjson
 from asyncpg.pool import PoolConnectionProxy
 
 from schema.errors import Conflict, DatabaseUnavailable, NotNow, Problem
+from store.dsn import UNREADABLE, misconfigured
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
@@ -65,6 +66,8 @@ statements that all companies share are few. One that has to be prepared again c
 is kept, up to 100 KB in the server.
 """
 
+UNCONNECTED: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, *UNREADABLE)
+
 _LASTING: Final[dict[str, Any]] = {
     "statement_cache_size": STATEMENTS,
     "max_cached_statement_lifetime": 0,
@@ -77,7 +80,7 @@ _LASTING: Final[dict[str, Any]] = {
 async def create_pool(
     dsn: str, *, size: int, application: str, command_timeout: float = 60, lasting: bool = False
 ) -> Pool:
-    """A pool whose connections read and write jsonb as plain values. Raise DatabaseUnavailable.
+    """A pool whose connections read and write jsonb as plain values. Raise DatabaseUnavailable, Misconfigured.
 
     A `lasting` connection is kept for as long as it works, with what was prepared on it, and is not reset between two
     borrowers: who borrows it must leave nothing behind in the session.
@@ -103,8 +106,13 @@ async def create_pool(
                 "tcp_user_timeout": str(_UNANSWERED_MS),
             },
         )
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-        raise DatabaseUnavailable(f"cannot connect to Postgres: {describe(error)}") from error
+    except UNCONNECTED as error:
+        raise unconnected(dsn, error) from error
+
+
+def unconnected(dsn: str, error: BaseException) -> Problem:
+    """What it means that connecting ended with one of `UNCONNECTED`: to wait, or that DATABASE_URL is wrong."""
+    return misconfigured(dsn, error) or DatabaseUnavailable(f"cannot connect to Postgres: {describe(error)}")
 
 
 def describe(error: BaseException) -> str:

@@ -11,7 +11,8 @@ import asyncpg
 from cli.doctor.finding import Finding, fail, ok, warn
 from schema import ddl
 from store import companies, held, purges, replays
-from store.database import Connection, create_pool, describe
+from store.database import UNCONNECTED, Connection, create_pool, describe
+from store.dsn import misconfigured
 from worker.upkeep import partitions
 
 OLDEST_POSTGRES: Final = 150_000
@@ -30,7 +31,9 @@ Connect = Callable[[], Awaitable[Any]]
 async def of_database(dsn: str) -> list[Finding]:
     try:
         connection = await _connect(dsn)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+    except UNCONNECTED as error:
+        if problem := misconfigured(dsn, error):
+            return [fail("Postgres", problem.reason, problem.remedy)]
         return [fail("Postgres", describe(error), "Start Postgres, check DATABASE_URL: host, port, user, password.")]
     try:
         found = [await _version(connection), await _role(connection), await _clock(connection)]

@@ -20,7 +20,7 @@ from schema.ddl import OPS
 from schema.errors import DatabaseUnavailable, MigrationWaits, Misconfigured
 from store import companies, locks
 from store.companies import Company
-from store.database import Connection, describe, not_now
+from store.database import UNCONNECTED, Connection, describe, not_now, unconnected
 from worker.applying import provision
 from worker.upkeep import journal_index
 from worker.upkeep.long_statements import LOOK_EVERY, OnWait, blocking, named
@@ -41,8 +41,8 @@ T = TypeVar("T")
 async def migrate(dsn: str, *, on_wait: OnWait = lambda _: None, lock_within: float = LOCK_WITHIN) -> list[str]:
     """The names of the migrations applied now.
 
-    Raise DatabaseUnavailable, Misconfigured for a role without rights, MigrationWaits when others migrate for longer
-    than `lock_within` seconds.
+    Raise DatabaseUnavailable, Misconfigured for a wrong URL or a role without rights, MigrationWaits when others
+    migrate for longer than `lock_within` seconds.
     """
     connection = await _connect(dsn)
     try:
@@ -65,8 +65,8 @@ async def migrate(dsn: str, *, on_wait: OnWait = lambda _: None, lock_within: fl
 async def _connect(dsn: str, *, command_timeout: float | None = None) -> Connection:
     try:
         return await asyncpg.connect(dsn, timeout=15, command_timeout=command_timeout)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-        raise DatabaseUnavailable(f"cannot connect to Postgres: {describe(error)}") from error
+    except UNCONNECTED as error:
+        raise unconnected(dsn, error) from error
 
 
 async def _migrate(connection: Connection, dsn: str, on_wait: OnWait) -> list[str]:
