@@ -61,10 +61,9 @@ class Settings(BaseSettings):
         shown="generated into `DATA_DIR`; with `AMQP_URL` required for `receiver` and `webhooks credentials`",
     )
     encryption_keys: SecretStr | None = _setting(
-        None,
-        "Reserved for secrets at rest, does nothing yet",
+        None, "Reserved for secrets at rest, does nothing yet",
         "Fernet keys (url-safe base64 of 32 bytes), comma-separated",
-    )
+    )  # fmt: skip
     public_url: str | None = _setting(
         None,
         "The address Pipedrive reaches the receiver at; `/webhooks/…` is added to it",
@@ -78,15 +77,13 @@ class Settings(BaseSettings):
         shown="8 MiB",
     )
     pipedrive_client_id: str | None = _setting(
-        None,
-        "Reserved for the Marketplace app. So far it only makes every company's schemas carry the company's id",
+        None, "Reserved for the Marketplace app. So far it only makes every company's schemas carry the company's id",
         "the app's client id",
-    )
+    )  # fmt: skip
     pipedrive_client_secret: SecretStr | None = _setting(
-        None,
-        "Reserved for the Marketplace app, does nothing yet",
+        None, "Reserved for the Marketplace app, does nothing yet",
         "the app's client secret, together with PIPEDRIVE_CLIENT_ID",
-    )
+    )  # fmt: skip
     receiver_host: str = _setting("127.0.0.1", "Address the receiver listens on", "a host name or address")
     receiver_port: int = _whole(8080, "Port the receiver listens on", "a port", _PORTS)
     worker_metrics_host: str = _setting(
@@ -107,6 +104,12 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "info", "Least severe level that is logged", "debug, info, warning or error"
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_text(cls, given: object) -> object:
+        # Bytes that are not UTF-8 arrive as lone surrogates, which cannot be encoded: a ValueError.
+        return given.encode().decode() if isinstance(given, str) else given
 
     @field_validator("log_format", "log_level", mode="before")
     @classmethod

@@ -96,6 +96,14 @@ def test_all_problems_are_told_at_once_and_no_value_is(monkeypatch: pytest.Monke
     assert not any(value in caught.value.reason for value in wrong.values())
 
 
+@pytest.mark.parametrize("name", [name for name in Settings.model_fields if "client" not in name])
+def test_bytes_that_are_no_text_are_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Else whoever encodes them later meets a UnicodeEncodeError."""
+    monkeypatch.setenv(name.upper(), "https://\udcff-and-more-than-16-characters")
+    with pytest.raises(Misconfigured, match=f"{name.upper()} is not valid: expected"):
+        load()
+
+
 def test_with_a_broker_the_master_secret_must_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load(["WEBHOOK_SECRET"]).webhook_secret is None
     monkeypatch.setenv("AMQP_URL", BROKER)
