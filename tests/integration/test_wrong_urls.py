@@ -62,6 +62,13 @@ async def test_a_parameter_that_postgres_does_not_know_is_refused(migrated: str)
     assert 'parameter "work_mem"' in await refused(f"{migrated}{'&' if '?' in migrated else '?'}work_mem=pass-word")
 
 
+async def test_settings_of_the_session_are_taken_in_the_form_that_every_driver_knows(database: str) -> None:
+    with_query = f"{database}{'&' if '?' in database else '?'}"
+    with pytest.raises(Misconfigured, match='"work_mem"; expected options=-c%20name=value'):
+        await migrate(f"{with_query}work_mem=8MB")
+    assert await migrate(f"{with_query}options=-c%20work_mem=8MB")
+
+
 @pytest.mark.parametrize("dsn", [NOWHERE, f"{NOWHERE}?sslmode=require", "postgresql://user@/none?host=/no/such/folder"])
 async def test_a_postgres_that_is_not_there_is_waited_for(dsn: str) -> None:
     with pytest.raises(DatabaseUnavailable):

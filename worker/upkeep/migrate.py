@@ -6,7 +6,7 @@ import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib import resources
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote_plus, urlsplit, urlunsplit
 
 import asyncpg
@@ -133,11 +133,20 @@ def _run_migrations(dsn: str) -> list[str]:
     _have_a_user_name()
     with resources.as_file(resources.files("schema") / "migrations") as folder:
         migrations = read_migrations(str(folder))
-        with get_backend(_runner_url(dsn)) as backend:
+        with _backend(dsn) as backend:
             pending = backend.to_apply(migrations)
             # Without the runner's own lock: it is a row that a killed process would leave behind. Ours is held above.
             backend.apply_migrations(pending)
             return [migration.id for migration in pending]
+
+
+def _backend(dsn: str) -> Any:
+    """The runner's own driver takes no setting of the session by its bare name, as the other one does."""
+    try:
+        return get_backend(_runner_url(dsn))
+    except psycopg.ProgrammingError as error:
+        what = str(error).partition("\n")[0]
+        raise Misconfigured(f"DATABASE_URL is not valid: {what}; expected options=-c%20name=value") from error
 
 
 def _have_a_user_name() -> None:
