@@ -111,6 +111,24 @@ async def test_a_lost_table_comes_back_with_its_history(pool: Pool, applier: App
     assert "webhook" in {row["_source"] for row in await judge.rows("SELECT _source FROM pipedrive_raw.persons")}
 
 
+async def test_of_a_lost_history_comes_back_what_the_events_of_a_record_tell_of_each_other(
+    pool: Pool, applier: Applier, judge: Judge
+) -> None:
+    """Not what the only event of an intact record changed: its row is as the event says, so it looks told already."""
+    first, second, third = (deal(at * 10**6, stage_id=at, title=str(at)).envelope for at in (1, 2, 3))
+    for one in (first, second, third):
+        await applier.apply([one])
+    before = await everything(judge)
+    await judge.value("TRUNCATE pipedrive_raw.field_changes")
+    await run(pool)
+    assert await everything(judge) == before
+
+    await judge.value("TRUNCATE pipedrive_raw.field_changes")
+    await judge.value("DELETE FROM pipemirror.events WHERE version < (SELECT max(version) FROM pipemirror.events)")
+    await run(pool)
+    assert await judge.value("SELECT count(*) FROM pipedrive_raw.field_changes") == 0
+
+
 async def test_a_replay_over_an_intact_mirror_changes_nothing(pool: Pool, applier: Applier, judge: Judge) -> None:
     envelopes, truth = life(400)
     await applier.apply(envelopes)
