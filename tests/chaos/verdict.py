@@ -8,6 +8,7 @@ import pytest
 from chaos.stage import Actor, Stage
 from chaos.telling import DEADLY, Teller
 from rig.judge import Judge, judging
+from rig.tracebacks import tracebacks
 from rig.waiting import until
 
 from runtime import amqp, spool
@@ -98,8 +99,7 @@ async def all_are_well(stage: Stage) -> None:
     for actor in stage.actors:
         if actor.wanted:
             await shows(actor, frozenset())
-        log = actor.role.log
-        assert "Traceback" not in log, log[max(0, log.index("Traceback") - 2000) :][:4000]
+        assert tracebacks(actor.role.log) == []
 
 
 async def shows(actor: Actor, codes: frozenset[str]) -> None:
