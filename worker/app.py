@@ -104,7 +104,7 @@ class _Parts(NamedTuple):
 
 
 def _parts(options: Options, pools: _Pools, subscription: Subscription, metrics: Metrics) -> _Parts:
-    shared = share(metrics, numbered_slugs=options.numbered_slugs)
+    shared = share(metrics, numbered_slugs=options.numbered_slugs, pools=(*pools.writers, pools.common))
     appliers = [Applier(pool, metrics, shared) for pool in pools.writers]
     # It tries what is held, so of that it must know nothing.
     again = Applier(pools.common, metrics, replace(shared, held=HeldCompanies()), tries=1)

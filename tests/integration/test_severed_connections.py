@@ -9,7 +9,10 @@ import pytest
 from rig.postgres import PrivateServer, Server
 from rig.proxy import Proxy, proxy, to_socket
 
+from runtime.backoff import Backoff
+from runtime.metrics import Metrics
 from store.database import Pool, borrowed, create_pool
+from worker.applying.applier import Applier, share
 
 TIMEOUT = 1.0
 
@@ -49,6 +52,25 @@ async def test_after_the_first_that_timed_out_nobody_waits_any_more(far_pool: Po
             await ask(far_pool)
     async with asyncio.timeout(TIMEOUT / 2):
         assert [await ask(far_pool) for _ in range(8)] == [1] * 8
+
+
+async def test_nor_does_another_writer_with_a_pool_of_its_own(
+    database: str, postgres_server: PrivateServer, wire: tuple[Proxy, Path]
+) -> None:
+    dsn = database.replace(str(Path(postgres_server.socket).parent), str(wire[1]))
+    pools = [
+        await create_pool(dsn, size=1, application="tests", command_timeout=TIMEOUT, lasting=True) for _ in range(4)
+    ]
+    shared = share(Metrics(), numbered_slugs=False, pools=pools)
+    writers = [Applier(pool, Metrics(), shared, backoff=Backoff(0.01, 0.01)) for pool in pools]
+    try:
+        wire[0].sever()
+        assert await asyncio.wait_for(writers[0].persist(lambda connection: connection.fetchval("SELECT 1")), 10) == 1
+        async with asyncio.timeout(TIMEOUT / 2):
+            assert [await ask(pool) for pool in pools] == [1] * 4
+    finally:
+        for pool in pools:
+            pool.terminate()
 
 
 @pytest.mark.parametrize("lasting", [True, False])

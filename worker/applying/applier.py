@@ -53,12 +53,14 @@ class Shared:
     """What the appliers of one process have in common.
 
     breaker  a fault of ours is the same whoever meets it
+    pools    what cuts off a connection of one has most likely cut off those of all
     """
 
     companies: KnownCompanies
     held: HeldCompanies
     breaker: Breaker
     tally: Tally
+    pools: Sequence[Pool]
 
 
 def share(
@@ -67,11 +69,13 @@ def share(
     numbered_slugs: bool,
     held: HeldCompanies | None = None,
     breaker: Breaker | None = None,
+    pools: Sequence[Pool] = (),
     clock: Callable[[], float] = time.time,
 ) -> Shared:
     """`clock` reads seconds since 1970."""
     known = KnownCompanies(numbered_slugs=numbered_slugs)
-    return Shared(known, held or HeldCompanies(), breaker or Breaker(), Tally(metrics, LagWatch(metrics, clock)))
+    tally = Tally(metrics, LagWatch(metrics, clock))
+    return Shared(known, held or HeldCompanies(), breaker or Breaker(), tally, pools)
 
 
 class Applier:
@@ -91,7 +95,7 @@ class Applier:
         self._held = shared.held
         self._breaker = shared.breaker
         self._tally = shared.tally
-        self._persistence = Persistence(pool, metrics, shared.held, backoff=backoff, tries=tries)
+        self._persistence = Persistence(pool, metrics, shared.held, siblings=shared.pools, backoff=backoff, tries=tries)
         self.persist = self._persistence.persist
         self.read = self._companies.read
         """As well as is known now. What has to be read again, `apply_read` does."""

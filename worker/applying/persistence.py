@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Protocol, TypeVar
 
@@ -37,8 +37,9 @@ class Persistence:
     """Does one piece of work at a time on a connection of the pool, and waits as long as it cannot be done now.
 
     held    work of these companies is given back at once: somebody else found that their tables refuse it
-    tries   after so many attempts in vain, work of one company is given back instead of holding up the others
-    silent  after so many seconds without an answer, before the driver gives up, somebody is told
+    siblings  pools whose connections are most likely cut off, too, where one of this pool was
+    tries     after so many attempts in vain, work of one company is given back instead of holding up the others
+    silent    after so many seconds without an answer, before the driver gives up, somebody is told
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Persistence:
         metrics: Metrics,
         held: HeldCompanies,
         *,
+        siblings: Sequence[Pool] = (),
         backoff: Backoff,
         tries: int,
         silent: float = SILENT,
@@ -55,6 +57,7 @@ class Persistence:
         self._pool = pool
         self._metrics = metrics
         self._held = held
+        self._siblings = siblings
         self._backoff = backoff
         self._tries = tries
         self._silent = silent
@@ -98,6 +101,9 @@ class Persistence:
                 problem = not_now(error)
                 if problem is None:
                     raise
+                if isinstance(error, TimeoutError):
+                    # Else each of them would have to time out by itself, one after the other.
+                    await asyncio.gather(*(sibling.expire_connections() for sibling in self._siblings))
                 tried = company_id is not None and attempt + 1 >= self._tries
                 if tried and concerns_one_schema(error) and await self._others_can_be_written():
                     self._waits_for = None
