@@ -61,7 +61,7 @@ def _quieten_libraries(level: int) -> None:
     for name in ("aiohttp", "asyncio", "asyncpg", "pamqp", "yoyo"):
         logging.getLogger(name).setLevel(floor)
     # Whatever they warn of is also raised, and then told by us once and in words.
-    for name in ("aio_pika", "aiormq"):
+    for name in ("aio_pika", "aiormq", "asyncpg.pool"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 

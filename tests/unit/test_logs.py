@@ -112,7 +112,7 @@ def test_libraries_log_in_the_same_form_and_never_at_debug(out: io.StringIO) -> 
 
 def test_what_is_raised_as_well_as_logged_is_told_once_and_by_us(out: io.StringIO) -> None:
     configure("worker", form="json", level="debug", stream=out)
-    for name in ("aio_pika.queue", "aiormq.connection"):
+    for name in ("aio_pika.queue", "aiormq.connection", "asyncpg.pool"):
         logging.getLogger(name).error("Unexpected connection close from remote")
     assert lines(out) == []
 
