@@ -99,13 +99,13 @@ def test_the_detail_of_postgres_never_gets_out(out: io.StringIO) -> None:
 def test_libraries_log_in_the_same_form_and_never_at_debug(out: io.StringIO) -> None:
     """At debug, an AMQP library logs its frames, and with them the events."""
     configure("worker", form="json", level="debug", stream=out)
-    for name in ("aiohttp.server", "pamqp.frame", "asyncpg.pool"):
+    for name in ("aiohttp.server", "pamqp.frame", "asyncpg.connection"):
         logging.getLogger(name).debug("frame leaked")
         logging.getLogger(name).warning("lost %s", name)
     assert [line["event"] for line in lines(out)] == [
         "lost aiohttp.server",
         "lost pamqp.frame",
-        "lost asyncpg.pool",
+        "lost asyncpg.connection",
     ]
     assert {line["role"] for line in lines(out)} == {"worker"}
 
