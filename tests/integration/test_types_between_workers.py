@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from rig.events import COMPANY, START, envelope, v2_body
 from rig.mirrored import company_of
+from rig.waiting import until_somebody_waits
 
 from runtime.backoff import Backoff
 from runtime.metrics import Metrics
@@ -84,21 +85,11 @@ async def test_a_type_is_known_that_another_worker_taught_the_record_while_this_
         assert isinstance(taught, Event)
         await mirror.apply(connection, company, [taught])
         applying = asyncio.create_task(waiting.apply([v1(1, 2 * SECOND, "43")]))
-        await somebody_waits(pool)
+        await until_somebody_waits(pool)
     await asyncio.wait_for(applying, 10)
 
     assert await options(pool) == {1: 43}
     assert await history(pool) == []
-
-
-async def somebody_waits(pool: Pool) -> None:
-    waiting = (
-        "SELECT EXISTS (SELECT FROM pg_stat_activity "
-        "WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0)"
-    )
-    async with asyncio.timeout(10), pool.acquire() as connection:
-        while not await connection.fetchval(waiting):  # noqa: ASYNC110 - only Postgres knows
-            await asyncio.sleep(0.01)
 
 
 async def test_who_finds_a_new_company_made_by_another_worker_knows_what_that_one_has_learnt(pool: Pool) -> None:
