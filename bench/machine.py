@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sysconfig
 import time
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -66,7 +67,9 @@ def _distribution() -> str:
         return platform.system()
 
 
+@cache
 def _commit() -> str:
+    """As the run found it: what it writes into the docs is no change to what is measured."""
     done = subprocess.run(
         ["git", "describe", "--always", "--dirty"],
         cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
