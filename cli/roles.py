@@ -1,16 +1,18 @@
 """Composition: which parts make a receiver, which make a worker, from the settings."""
 
 import asyncio
+import errno
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import structlog
 import typer
 
-from cli import conditions, embedded
+from cli import conditions, embedded, lanes
 from receiver.app import Door, Receiver, serve
 from receiver.outlet import Outlet
 from receiver.ways import Ways
@@ -26,14 +28,12 @@ from runtime.spool.room import Room
 from runtime.transport import Subscription
 from schema import topology
 from schema.errors import Misconfigured, Problem
-from schema.topology import Queue
 from worker import app as worker
 from worker import health as worker_health
 
 T = TypeVar("T")
 _log = structlog.stdlib.get_logger(__name__)
 _seldom = Seldom()
-_LANES_SECONDS: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ async def _receiver(process: Process, ways: Ways, secrets: Sequence[str], port: 
     webhook = Webhook(outlet.put, secrets, max_body_bytes=settings.max_body_bytes, metrics=metrics)
     door = Door(webhook, process.checks, metrics)
     serving = serve(door, outlet, host=settings.receiver_host, port=port, shared=shared)
-    return await _listening("RECEIVER_PORT", port, serving)
+    return await _listening("RECEIVER", settings.receiver_host, port, serving)
 
 
 @asynccontextmanager
@@ -114,10 +114,10 @@ async def subscribed(process: Process) -> AsyncIterator[Subscription]:
         subscription = SpoolSubscription(process.spool, on_problem=_report)
     else:
         url = settings.amqp_url.get_secret_value()
-        queues = await consumed_queues(url, settings.lanes)
+        queues = await lanes.consumed(url, settings.lanes)
         broker = subscription = AmqpSubscription(url, queues, on_problem=_report)
         process.checks.append(lambda: conditions.of_broker(broker, settings.lanes))
-        looking = [asyncio.create_task(_look_for_lanes(broker, url, settings.lanes))]
+        looking = [asyncio.create_task(lanes.look_again(broker, url, settings.lanes))]
     try:
         await subscription.start()
         yield subscription
@@ -203,7 +203,7 @@ async def run_worker(process: Process) -> None:
             fixed="WORKER_METRICS_PORT" in settings.given,
             note=settings.data_dir / "run" / "worker-metrics-port",
         )
-        runner = await _listening("WORKER_METRICS_PORT", settings.worker_metrics_port, health)
+        runner = await _listening("WORKER_METRICS", settings.worker_metrics_host, settings.worker_metrics_port, health)
         stack.push_async_callback(runner.cleanup)
         dsn = await stack.enter_async_context(database(settings, make=True, tell=True))
         subscription = await stack.enter_async_context(subscribed(process))
@@ -230,30 +230,16 @@ async def _until_stop_or_end(process: Process, task: "asyncio.Task[None]") -> No
     stopping.cancel()
 
 
-async def _listening(name: str, port: int, serving: Awaitable[T]) -> T:
-    """Raise Misconfigured where the port cannot be had."""
+async def _listening(whose: str, host: str, port: int, serving: Awaitable[T]) -> T:
+    """Raise Misconfigured, naming the variable of `whose` address or port it is that cannot be had."""
     try:
         return await serving
     except OSError as error:
-        raise Misconfigured(f"{name}: expected a free port, {port} cannot be had ({error.strerror})") from error
-
-
-async def consumed_queues(url: str, lanes: int) -> tuple[Queue, ...]:
-    """What a worker consumes: also lanes beyond LANES that a receiver with another setting has made and filled."""
-    beyond = await amqp.declared(url, [topology.lane_queue(lane) for lane in range(lanes, topology.MOST_LANES)])
-    if beyond and _seldom.due(f"lanes {len(beyond)}"):
-        _log.warning("lanes_beyond", lanes=lanes, consumed_too=[queue.name for queue in beyond])
-    return (*topology.queues(lanes), *beyond)
-
-
-async def _look_for_lanes(subscription: AmqpSubscription, url: str, lanes: int) -> None:
-    """Lanes may be made while we run, by a receiver that was given more of them."""
-    while True:
-        await asyncio.sleep(_LANES_SECONDS)
-        try:
-            subscription.consume_also(await consumed_queues(url, lanes))
-        except Exception:  # noqa: BLE001 - nobody would notice that this was the last look
-            _log.exception("looking_for_lanes_crashed")
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            wrong = f"{whose}_HOST: expected a name or address of this machine, {host} is none"
+        else:
+            wrong = f"{whose}_PORT: expected a free port, {port} cannot be had"
+        raise Misconfigured(f"{wrong} ({error.strerror or error})") from error
 
 
 def _report(problem: Problem) -> None:

@@ -21,9 +21,13 @@ def names_hosts(url: str, schemes: Collection[str]) -> bool:
 
 def is_https_or_loopback(text: str) -> bool:
     """Whether it is an address of a host and port alone, by https, or by http on this machine."""
-    url = urlsplit(text)
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:
+        return False
     # The receiver answers at /webhooks/ only; a user would be told to Pipedrive instead of the company's own.
-    if not url.hostname or "@" in url.netloc or url.path.strip("/") or url.query or url.fragment:
+    if not url.hostname or port == 0 or "@" in url.netloc or url.path.strip("/") or url.query or url.fragment:
         return False
     return url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.hostname))
 

@@ -3,6 +3,7 @@
 A process calls `load` with the variables its role cannot do without. All problems are reported at once.
 """
 
+import os.path
 import secrets
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -141,6 +142,13 @@ class Settings(BaseSettings):
     @classmethod
     def _are_fernet_keys(cls, given: SecretStr | None) -> SecretStr | None:
         if given is not None and not all(is_fernet_key(part) for part in _parts(given)):
+            raise ValueError
+        return given
+
+    @field_validator("data_dir")
+    @classmethod
+    def _may_be_a_folder(cls, given: Path) -> Path:
+        if os.path.lexists(given) and not os.path.isdir(given):  # noqa: PTH112 - pathlib's raise where we may not look
             raise ValueError
         return given
 

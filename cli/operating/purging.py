@@ -12,8 +12,9 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from cli import receivers, roles, spooled
+from cli import receivers, spooled
 from cli.command import Json, Yes, confirm, operate_long, pool
+from cli.lanes import consumed
 from cli.output import show
 from cli.progress import progress
 from cli.values import address, identity
@@ -144,7 +145,7 @@ async def _of_receiver(url: str) -> int | str:
 
 
 async def _queues(found: Pool, url: str, lanes: int, state: Purge) -> list[str]:
-    queues = [queue for queue in await roles.consumed_queues(url, lanes) if queue != DEAD]
+    queues = [queue for queue in await consumed(url, lanes) if queue != DEAD]
     passed = await _passed_queues(found, state.company_id)
     waiting = [queue for queue in queues if queue.name not in passed]
     if waiting:

@@ -54,6 +54,13 @@ async def test_a_port_that_is_taken_leaves_no_spool_behind(tmp_path: Path, close
     assert closed == ["spool"]
 
 
+async def test_an_address_that_is_not_of_this_machine_is_not_told_to_be_a_taken_port(tmp_path: Path) -> None:
+    for elsewhere in ("no-such-host.invalid", "192.0.2.1"):
+        with pytest.raises(Misconfigured, match=f"RECEIVER_HOST: .*{elsewhere}"):
+            async with roles.receiving(process(tmp_path, receiver_host=elsewhere), port=0):
+                pass
+
+
 async def test_a_broker_that_cannot_be_begun_leaves_nothing_behind(tmp_path: Path, closed: list[str]) -> None:
     settings = {"amqp_url": f"amqp://a:b@{HOST}/", "webhook_secret": "x" * 32}
     with pytest.raises(Misconfigured, match="does not let us in"):

@@ -138,6 +138,10 @@ def test_a_broker_address_that_is_wrong_still_means_there_is_a_broker(
         ("https://", False),
         ("mirror.example.com", False),
         ("https://mirror.example.com/?a=1", False),
+        ("https://mirror.example.com:8443", True),
+        ("https://mirror.example.com:99999", False),
+        ("https://mirror.example.com:0", False),
+        ("https://[mirror.example.com", False),
     ],
 )
 def test_the_public_address_is_https_or_on_this_machine(
@@ -150,6 +154,16 @@ def test_the_public_address_is_https_or_on_this_machine(
         with pytest.raises(Misconfigured, match="no path, user, password or query") as told:
             load()
         assert "example.com" not in str(told.value)
+
+
+def test_a_data_dir_that_is_no_folder_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for wrong in (tmp_path / "file", Path("/dev/null")):
+        monkeypatch.setenv("DATA_DIR", str(wrong))
+        with pytest.raises(Misconfigured, match="DATA_DIR is not valid: expected a folder"):
+            load()
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "not" / "yet"))
+    assert load().data_dir == tmp_path / "not" / "yet"
 
 
 def test_the_first_of_several_secrets_signs(monkeypatch: pytest.MonkeyPatch) -> None:
