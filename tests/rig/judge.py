@@ -23,7 +23,7 @@ from schema.entities import BY_NAME, ENTITIES
 from schema.envelope import Envelope
 from schema.event import Event, read
 from schema.history import FieldChange, retell
-from store import companies, fields
+from store import companies, fields, upkeep
 from store.database import Pool, create_pool
 from store.payload import decompress
 
@@ -76,6 +76,12 @@ class Judge:
             shown = "\n  ".join(lines[:SHOWN])
             assert clock() < end, f"{len(lines)} differences after {within:g} s, such as\n  {shown}"
             await asyncio.sleep(EVERY)
+
+    async def a_minute_passes_for_upkeep(self) -> None:
+        """The next worker that looks finds that a round is due; one that starts looks at once."""
+        await self.pool.execute(
+            "UPDATE pipemirror.upkeep SET begun_at = begun_at - interval '1 minute' WHERE work = $1", upkeep.ROUND
+        )
 
     async def events(self) -> int:
         """Rows of the journal."""
