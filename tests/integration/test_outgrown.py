@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import date
+from itertools import count
 from typing import Any
 
 import pytest
@@ -76,6 +77,25 @@ async def test_rows_are_mended_in_portions_and_once(
     async with pool.acquire() as connection:
         assert await outgrown.outgrow(connection, company) == 6 + 8
         assert await outgrown.outgrow(connection, company) == 0
+
+
+async def test_between_pages_it_rests_longer_than_it_worked(
+    pool: Pool, company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large table would else take the database from those who apply events, for minutes at each upgrade."""
+    await apply(pool, company, *(deal(0, number) for number in range(1, 8)))
+    rests: list[float] = []
+
+    async def rest(seconds: float) -> None:
+        rests.append(seconds)
+
+    seconds = count(0, 3)
+    monkeypatch.setattr(outgrown, "PAGE", 3)
+    monkeypatch.setattr(outgrown, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr(asyncio, "sleep", rest)
+    async with pool.acquire() as connection:
+        await outgrown.outgrow(connection, company)
+    assert rests == [3 * outgrown.RESTS] * 2
 
 
 async def test_who_pauses_a_company_does_not_wait_until_its_tables_are_read(pool: Pool, company: Company) -> None:

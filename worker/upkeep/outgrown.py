@@ -4,7 +4,9 @@ Otherwise a column that came with an upgrade would stay null until the record's 
 workers of the earlier release go on filling `_extra` as long as they live.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
+from time import monotonic
 from typing import Any, Final
 
 from schema import dml
@@ -21,6 +23,9 @@ PAGE: Final = 5_000
 
 CHUNK: Final = 500
 """Rows mended in one transaction."""
+
+RESTS: Final = 4.0
+"""How many times as long as it worked it rests: whoever applies events needs the database, and nobody waits for us."""
 
 
 async def outgrow(connection: Connection, company: Company) -> int | None:
@@ -43,11 +48,15 @@ async def outgrow(connection: Connection, company: Company) -> int | None:
 async def _outgrown(connection: Connection, company: Company, entity: Entity) -> AsyncIterator[list[Any]]:
     """The ids of the rows to be mended, of one page of the table after the other."""
     names = [column.name for column in entity.columns]
-    page = await connection.fetch(dml.read_outgrown(company.slug, entity, further=False), names, PAGE)
-    while page:
+    last: list[Any] = []
+    while True:
+        began = monotonic()
+        page = await connection.fetch(dml.read_outgrown(company.slug, entity, further=bool(last)), names, PAGE, *last)
         yield [row["id"] for row in page if row["outgrown"]]
-        last = page[-1]["id"]
-        page = await connection.fetch(dml.read_outgrown(company.slug, entity, further=True), names, PAGE, last)
+        if len(page) < PAGE:
+            return
+        last = [page[-1]["id"]]
+        await asyncio.sleep(RESTS * (monotonic() - began))
 
 
 async def _mend(connection: Connection, company: Company, entity: Entity, ids: Sequence[Any]) -> int:
