@@ -21,6 +21,8 @@ from runtime.shutdown import stop_in_order
 _WEBHOOKS: Final = "/webhooks/"
 _READ_METHODS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 _CLOSE_SECONDS: Final = 2.0
+_NEW_OBJECTS: Final = 10_000
+"""More than the requests of a moment make. A connection that is closed leaves some, a kilobyte, to be looked for."""
 
 
 class Door:
@@ -110,5 +112,5 @@ async def serve(door: Door, outlet: Outlet, *, host: str, port: int, shared: boo
         await runner.cleanup()
         raise
     outlet.start()
-    collect_seldom()
+    collect_seldom(_NEW_OBJECTS)
     return Receiver(runner.addresses[0][1], door, outlet, site, runner)

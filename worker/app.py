@@ -32,6 +32,8 @@ from worker.writers import WRITERS, Writers
 _log = structlog.stdlib.get_logger(__name__)
 _COMMON = 4
 """Connections for all that is not written by the writers: two of them for housekeeping."""
+_NEW_OBJECTS = 100_000
+"""More than a batch of events makes: nearly all of them are gone with it, without being looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ async def work(
     parts = _parts(options, pools, subscription, metrics)
     checks += parts.checks
     started()
-    collect_seldom()
+    collect_seldom(_NEW_OBJECTS)
     running = asyncio.ensure_future(parts.consumer.run(stop))
     helpers = [asyncio.ensure_future(helper.run()) for helper in parts.helpers]
     try:
