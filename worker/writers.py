@@ -6,13 +6,14 @@ goes to one writer, in the order it came: no event is late for its record's hist
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, Final
 
-from schema.event import Event, Readable
+from schema.event import Readable
 from worker import groups
 from worker.applying import marks
 from worker.applying.applier import Applier
+from worker.division import Division, Homes
 from worker.groups import Group
 
 WRITERS: Final = 4
@@ -37,7 +38,7 @@ class Writers:
     def __init__(self, appliers: Sequence[Applier]) -> None:
         """They must share what they know (see worker.applying.applier.Shared)."""
         self.appliers = appliers
-        self._division = _Division(len(appliers))
+        self._homes = Homes(len(appliers))
         self.alone = appliers[0]
         """For what is to be applied by itself while nothing else is under way."""
 
@@ -80,7 +81,7 @@ class Writers:
         await applier.apply_read(part)
 
     def _divide(self, waiting: list[Group], met: list[Readable]) -> list[_Work]:
-        """Each group is divided by entity, which shows only when it is read: one task reads for all."""
+        """Each group is divided by what its events are about, which shows when it is read: one task reads for all."""
         queues = [_Queue() for _ in self.appliers]
         room = asyncio.Semaphore(_DEALT)
         writing = [_write(*each, room) for each in zip(self.appliers, queues, strict=True)]
@@ -89,8 +90,9 @@ class Writers:
     async def _deal(
         self, waiting: list[Group], queues: Sequence[_Queue], room: asyncio.Semaphore, met: list[Readable]
     ) -> None:
+        division = Division(self._homes)
         while waiting:
-            for number, part in self._division.of(await self._read(waiting.pop(0), met)):
+            for number, part in division.of(await self._read(waiting.pop(0), met)):
                 await room.acquire()
                 queues[number].put_nowait(part)
         for queue in queues:
@@ -101,25 +103,6 @@ class Writers:
         found, readable = marks.part(await self.read(group))
         met += [refusal for _, refusal in found]
         return readable
-
-
-class _Division:
-    """Which writer an entity's events go to: settled when it is first met, for the one that had the fewest so far."""
-
-    def __init__(self, writers: int) -> None:
-        self._dealt = [0] * writers
-        self._settled: dict[str, int] = {}
-
-    def of(self, readable: Iterable[Readable]) -> Iterator[tuple[int, Sequence[Readable]]]:
-        by_entity: dict[str, list[Readable]] = {}
-        for found in readable:
-            by_entity.setdefault(found.entity if isinstance(found, Event) else "", []).append(found)
-        parts: list[list[Readable]] = [[] for _ in self._dealt]
-        for entity, events in sorted(by_entity.items(), key=lambda item: -len(item[1])):
-            number = self._settled.setdefault(entity, self._dealt.index(min(self._dealt)))
-            self._dealt[number] += len(events)
-            parts[number] += events
-        return ((number, part) for number, part in enumerate(parts) if part)
 
 
 async def _write(applier: Applier, queue: _Queue, room: asyncio.Semaphore) -> None:

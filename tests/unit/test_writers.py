@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import cast
 
 import pytest
-from rig.events import START, deal, envelope, event, v2_body
+from rig.events import COMPANY, START, deal, envelope, event, v2_body
 from rig.waiting import until
 
 from schema.envelope import Envelope
@@ -51,8 +51,12 @@ class Scripted:
     @property
     def about(self) -> list[tuple[int, str, str | None]]:
         """(company, entity, entity_id) of the events begun, in order."""
-        found = [one for part in self.begun for one in part]
-        return [(one.envelope.company_id, one.entity, one.entity_id) for one in found if isinstance(one, Event)]
+        return [(one.envelope.company_id, one.entity, one.entity_id) for one in self.events]
+
+    @property
+    def events(self) -> list[Event]:
+        """Those begun, in order."""
+        return [one for part in self.begun for one in part if isinstance(one, Event)]
 
 
 class Room:
@@ -83,14 +87,34 @@ def of_companies(number: int, events: int = 1) -> list[Envelope]:
 
 async def test_one_company_is_written_by_several_each_entity_by_one_and_in_its_order() -> None:
     room = Room()
-    mixed = [found for at in range(300) for found in (deal(at, at).envelope, person(at, at), person(at + 1, at))]
+    mixed = [found for at in range(300) for found in (deal(at, at).envelope, person(at, at))]
     await room.finish(room.begin(*mixed))
     assert len(mixed) > MOST_TOGETHER
-    first, second = (applier.about for applier in room.appliers)
-    assert {entity for _, entity, _ in first} == {"person"}
-    assert [id_ for _, _, id_ in first] == [str(at) for at in range(300) for _ in range(2)]
-    assert {entity for _, entity, _ in second} == {"deal"}
-    assert [id_ for _, _, id_ in second] == [str(at) for at in range(300)]
+    for applier, entity in zip(room.appliers, ("deal", "person"), strict=True):
+        assert applier.about == [(COMPANY, entity, str(at)) for at in range(300)]
+
+
+async def test_what_most_of_a_backlog_is_about_is_written_by_all_each_record_by_one_and_in_its_order() -> None:
+    room = Room()
+    half = MOST_TOGETHER // 2
+    first = [deal(2 * at + again, at).envelope for at in range(half) for again in range(2)]
+    # In the groups after the first one, too, though half of them is about something else.
+    later = [found for at in range(half) for found in (person(at), deal(2 * half + at, at).envelope)]
+    await room.finish(room.begin(*first, *later))
+    deals = [[one for one in applier.events if one.entity == "deal"] for applier in room.appliers]
+    records = [{one.entity_id for one in written} for written in deals]
+    assert not records[0] & records[1]
+    assert min(map(len, records)) > half // 4
+    for written in deals:
+        times = [one.occurred_at for one in written if one.occurred_at is not None]
+        assert times == sorted(times)
+    assert sorted(sum(one.entity == "person" for one in applier.events) for applier in room.appliers) == [0, half]
+
+
+async def test_what_is_no_backlog_stays_with_the_writer_that_knows_its_table() -> None:
+    room = Room()
+    await room.finish(room.begin(*(deal(at, at).envelope for at in range(MOST_TOGETHER - 1))))
+    assert [len(applier.about) for applier in room.appliers] == [MOST_TOGETHER - 1, 0]
 
 
 async def test_what_an_entity_was_given_to_it_keeps_for_ever() -> None:
@@ -144,7 +168,7 @@ async def test_of_many_companies_no_more_is_read_than_is_soon_written() -> None:
 async def test_of_one_company_no_more_is_read_than_may_pile_up() -> None:
     room = Room()
     applying = room.begin(*(deal(at, at).envelope for at in range(MOST_TOGETHER * (_DEALT + 4))))
-    bound = MOST_TOGETHER * (_DEALT + 1)  # and one that has found no room yet
+    bound = MOST_TOGETHER * (_DEALT // 2 + 1)  # of each group two parts; and one group that has found no room yet
     await until(lambda: room.appliers[0].read_so_far == bound, what="all read for which there is room")
     await all_have_had_their_turn()
     assert room.appliers[0].read_so_far == bound
@@ -160,7 +184,8 @@ async def test_what_was_written_is_let_go_of_also_by_a_writer_that_waits_for_mor
     room = Room(quick=True)
     quick = room.appliers[1]
     deals = (deal(at, at).envelope for at in range(MOST_TOGETHER * (_DEALT + 1)))  # more than there is room for
-    applying = room.begin(envelope(b"broken"), *deals)
+    # A group of its own, and the first one: the deals then stay with the other writer.
+    applying = room.begin(deal(0, company_id=COMPANY - 1).envelope, envelope(b"broken", COMPANY - 1), *deals)
     await until(lambda: quick.done == 1, what="written")
     await all_have_had_their_turn()
     problems = [weakref.ref(one.problem) for one in quick.begun.pop() if isinstance(one, Refusal)]
