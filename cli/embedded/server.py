@@ -6,6 +6,7 @@ import select
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ _SETTINGS: Final = {
 _ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 _BUILTIN_LOCALES_SINCE: Final = 17
 _LOG_TAIL_LINES: Final = 5
+_UNFINISHED: Final = "data.unfinished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,9 @@ class Postmaster:
 
 def create(home: Home, settings: Mapping[str, str], deadline: float) -> None:
     """Make the cluster, its role and its database. It appears whole or not at all: the folder is renamed at the end."""
-    unfinished = home.folder / "data.unfinished"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(mode=0o700)
+    _remove_unfinished(home)
+    # A new name: what an interrupted start began may go on writing into its own for a moment.
+    unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=home.folder))
     if home.account:
         os.chown(unfinished, home.account.uid, home.account.gid)
     _run(home, _initdb(home, unfinished, settings), deadline)
@@ -55,6 +57,12 @@ def create(home: Home, settings: Mapping[str, str], deadline: float) -> None:
     options = _options({"exit_on_error": "on", **settings})
     _run(home, [*single, *options, SUPERUSER], deadline, _first_statements(_new_passwords(home)))
     unfinished.rename(home.data)
+    _remove_unfinished(home)
+
+
+def _remove_unfinished(home: Home) -> None:
+    for folder in home.folder.glob(f"{_UNFINISHED}*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_version(home: Home) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -219,6 +220,17 @@ def test_an_interrupted_first_start_leaves_nothing_half_made(start: Start, tmp_p
     with pytest.raises(DatabaseUnavailable):
         embedded.start(tmp_path, shelter=shelter, timeout=0.0)
     assert query(start(tmp_path).dsn, "SELECT 1") == [(1,)]
+
+
+def test_what_an_interrupted_first_start_goes_on_writing_is_in_nobodys_way(
+    start: Start, tmp_path: Path, shelter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its initdb may outlive it for a moment: then its folder cannot be removed."""
+    with pytest.raises(DatabaseUnavailable):
+        embedded.start(tmp_path, shelter=shelter, timeout=0.0)
+    with monkeypatch.context() as writing:
+        writing.setattr(shutil, "rmtree", lambda *_, **__: None)
+        assert query(start(tmp_path).dsn, "SELECT 1") == [(1,)]
 
 
 def test_a_server_that_cannot_start_says_why(start: Start, tmp_path: Path) -> None:

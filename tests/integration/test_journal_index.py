@@ -79,15 +79,18 @@ async def test_it_is_built_also_on_partitions_that_somebody_attached(before_the_
     assert all(index.strip('"').endswith("_of_several") for index in parts.values()), "one was not built ahead"
 
 
+_HALF_BUILT = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid"
+
+
 async def test_what_a_killed_upgrade_left_half_built_is_built_anew(before_the_index: str, pool: Pool) -> None:
     async with pool.acquire() as connection:
         async with connection.transaction():
             await connection.execute("UPDATE pipemirror.events SET source = source")  # keeps the upgrade waiting
             upgrade = asyncio.create_task(migrate(before_the_index))
-            await _an_index_is_being_built(pool)
+            await until(lambda: pool.fetchval(_HALF_BUILT), what="a part of the index is there, not yet valid")
             upgrade.cancel()
             await asyncio.wait((upgrade,), timeout=10)
-        half_built = await connection.fetch("SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid")
+        half_built = await connection.fetch(_HALF_BUILT)
     assert [row["indexrelid"].endswith("_of_several") for row in half_built] == [True]
 
     assert await migrate(before_the_index) == BRINGS_THE_INDEX
