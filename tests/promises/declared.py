@@ -159,7 +159,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
         "worker/applying/applier.py",
         "                await self._apply_group(company, group[:middle])\n"
         "                await self._apply_group(company, group[middle:])\n",
-        "                for culprit in group:\n                    await self._give_up(culprit, error)\n",
+        "                for culprit in group:\n                    await self._give_up(company, culprit, error)\n",
         (f"{_APPLIER}::test_what_the_database_refuses_is_isolated_to_one_letter",),
     ),
     Promise(
