@@ -43,4 +43,6 @@ async def test_the_mirror_equals_the_company_and_tells_each_change_once(
     await judge.settles(life.truth)
     assert life.counters.failed == 0
     assert life.counters.duplicates > 0
+    assert await judge.events() == life.counters.acked
+    assert await judge.dead_letters() == []
     await judge.history_is_right()
