@@ -25,6 +25,7 @@ class Change:
 
     version   of every cell in `cells`
     cells     carried values; `_deleted_at` (None: it exists) always, `_merged_into` where the source tells
+    empty     custom fields that the source lists as empty, where it tells of all there are; else None
     previous  reads what the source says the values were before: believed only where the mirror knows nothing
     types     custom field hash -> type, as this source teaches
     untyped   custom fields whose type is unknown, kept as received
@@ -36,6 +37,7 @@ class Change:
     id: RecordId
     version: Version
     cells: Cells
+    empty: frozenset[str] | None = None
     previous: Callable[[], Cells] = dict
     types: dict[str, str] = field(default_factory=dict)
     untyped: frozenset[str] = frozenset()

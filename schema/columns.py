@@ -23,6 +23,7 @@ ADDRESS_PARTS = (
 # int() alone would take underscores and foreign digits, and its time is quadratic: no id is longer.
 _WHOLE = re.compile(r"\s*[+-]?\d{1,38}\s*", re.ASCII)
 _DURATION = re.compile(r"(\d{1,6}):([0-5]?\d)(?::([0-5]?\d))?", re.ASCII)
+_CLOCK = re.compile(r"\d\d:\d\d", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -169,9 +170,12 @@ def _date(value: Any) -> date | None:
 
 
 def _time_of_day(value: Any) -> str | None:
-    """REST and v1 send text, v2 events {timezone_id, value}."""
+    """REST and v1 send text, v1 without seconds; v2 events {timezone_id, value}."""
     inner = value.get("value") if isinstance(value, dict) else value
-    return _text(inner) if inner not in (None, "") else None
+    if inner in (None, ""):
+        return None
+    text = _text(inner)
+    return f"{text}:00" if _CLOCK.fullmatch(text) else text
 
 
 def _duration(value: Any) -> timedelta | None:
@@ -186,28 +190,24 @@ def _duration(value: Any) -> timedelta | None:
 
 
 def _uuid(value: Any) -> uuid.UUID | None:
-    if value == "":
-        return None
     if not isinstance(value, str):
         raise ValueError(f"{_shown(value)} is no uuid")
-    return uuid.UUID(value)
+    return uuid.UUID(value) if value else None
 
 
 def _list_of(item: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
     def read(value: Any) -> list[Any]:
         # v1 labels come as "2,3" or as one number; REST with include_labels as objects.
         items = value if isinstance(value, list) else str(value).split(",") if value != "" else []
-        return [found for found in map(item, items) if found is not None]
+        return [found for one in items if one is not None and (found := item(one)) is not None]
 
     return read
 
 
 def address(value: Any) -> dict[str, Any] | None:
     """REST and v2 events send an object or one line of text."""
-    if value == "":
-        return None
     if not isinstance(value, dict):
-        return {"value": _text(value)}
+        return {"value": _text(value)} if value != "" else None
     return {key: (None if part == "" else part) for key, part in value.items() if key != "type"}
 
 
@@ -221,10 +221,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, (bool, int, float)):
         return str(value)[:40]
     return f"a {type(value).__name__} of {len(value)}" if hasattr(value, "__len__") else type(value).__name__
-
-
-def _json(value: Any) -> Any:
-    return value
 
 
 def renamed_items(names: dict[str, str]) -> Type:
@@ -250,6 +246,7 @@ TIME_OF_DAY = Type("text", _time_of_day)
 DURATION = Type("interval", _duration)
 UUID = Type("uuid", _uuid)
 BIGINTS = Type("bigint[]", _list_of(BIGINT.read), is_list=True)
+TEXTS = Type("text[]", _list_of(_text), is_list=True)
 UUIDS = Type("uuid[]", _list_of(_uuid), is_list=True)
-JSON = Type("jsonb", _json)
+JSON = Type("jsonb", lambda value: value)
 ADDRESS = Type("jsonb", address)

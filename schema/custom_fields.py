@@ -32,6 +32,9 @@ _FLAT: Final = re.compile(r"([0-9a-f]{40})(?:_(\w+))?", re.ASCII)
 _TEXTS: Final = frozenset({"varchar", "varchar_auto", "text", "phone"})
 _IDS: Final = frozenset({"enum", "user", "org", "people"})
 
+_LINE: Final = frozenset({"value"})
+_ADDRESS: Final = frozenset(ADDRESS_PARTS)
+
 CANONICAL_PARTS: Final = frozenset({"", "currency", "until", "timezone_id", "timezone_name", *ADDRESS_PARTS})
 """Sub-keys of a v1 value that the canonical shapes have a place for; "" is the value itself."""
 
@@ -58,6 +61,11 @@ def read_typed(value: Any) -> tuple[str | None, Any]:
 def is_hash(text: str) -> bool:
     """Whether these HASH_LENGTH characters name a custom field. The same few are asked for over and over."""
     return _HASH.fullmatch(text) is not None
+
+
+def is_custom(cell: str) -> bool:
+    """Whether a cell is a custom field."""
+    return len(cell) == HASH_LENGTH and is_hash(cell)
 
 
 def is_flat(key: str) -> bool:
@@ -94,6 +102,22 @@ def canonical(kind: str, value: Any) -> Any:
         return value
 
 
+def fuller(value: Any, known: Any) -> Any:
+    """`value` with what `known` tells beyond it, where both say the same: the name of a time zone, parts of an address.
+
+    REST alone tells a zone's name, and events v2 write an address as one line. What leaves them out means the same.
+    """
+    if not (isinstance(value, dict) and isinstance(known, dict)):
+        return value
+    if value.keys() == _LINE:
+        return known if known.keys() <= _ADDRESS and known.get("value") == value["value"] else value
+    if value.get("timezone_name", known) is not None:
+        return value
+    name, zone = known.get("timezone_name"), value.get("timezone_id")
+    same = name is not None and zone is not None and zone == known.get("timezone_id")
+    return {**value, "timezone_name": name} if same else value
+
+
 def _shape(kind: str, value: Any) -> Any:
     shape = _SHAPES.get(kind)
     return _blank(value) if shape is None or value is None or value == "" else shape(value)
@@ -122,7 +146,8 @@ def _day(value: Any) -> Any:
 
 
 def _number(value: Any) -> Any:
-    if value in (None, "") or (isinstance(value, (int, float)) and not isinstance(value, bool)):
+    """Of two texts for one number, 10 and 10.0, the table has the first."""
+    if value in (None, "") or (isinstance(value, int) and not isinstance(value, bool)):
         return _blank(value)
     number = float(value)
     if not math.isfinite(number):

@@ -6,7 +6,7 @@ from functools import cache
 
 from schema.entities import ENTITIES
 from schema.entity import Entity
-from schema.record import VERSION_COLUMNS
+from schema.row import VERSION_COLUMNS
 
 OPS = "pipemirror"
 HISTORY = "field_changes"
@@ -32,7 +32,7 @@ def columns(entity: Entity) -> dict[str, str]:
     own = {column.name: column.type.sql for column in entity.columns}
     custom = {"custom_fields": "jsonb"} if entity.custom_fields is not None else {}
     return {
-        "id": f"{entity.id_type.sql} PRIMARY KEY",
+        **{name: f"{kind.sql} NOT NULL" for name, kind in entity.key},
         **own,
         **custom,
         "_extra": "jsonb",
@@ -56,7 +56,8 @@ def create_tables(slug: str) -> Iterator[str]:
     """Every table of a company that does not exist yet."""
     for entity in ENTITIES:
         body = ", ".join(f"{quoted(name)} {definition}" for name, definition in columns(entity).items())
-        yield f"CREATE TABLE IF NOT EXISTS {table(slug, entity)} ({body})"
+        key = ", ".join(map(quoted, entity.key_names))
+        yield f"CREATE TABLE IF NOT EXISTS {table(slug, entity)} ({body}, PRIMARY KEY ({key}))"
     schema = quoted(raw_schema(slug))
     yield f"""CREATE TABLE IF NOT EXISTS {schema}.{HISTORY} (
         entity text NOT NULL, entity_id text NOT NULL, field text NOT NULL, old_value jsonb, new_value jsonb,
@@ -69,14 +70,23 @@ def create_tables(slug: str) -> Iterator[str]:
 def create_indexes(slug: str) -> Iterator[str]:
     """After the columns: an index of an upgrade may be on a column of the same upgrade."""
     for entity in ENTITIES:
-        for column in ("_synced_at", *([entity.updated] if entity.has(entity.updated) else [])):
+        for column in _indexed(entity):
             name = quoted(f"{entity.plural}_{column.strip('_')}")
             yield f"CREATE INDEX IF NOT EXISTS {name} ON {table(slug, entity)} ({quoted(column)})"
-        # Few rows ever have one: the index costs nothing and finds what to normalise once a type is learnt.
-        name = quoted(f"{entity.plural}_untyped")
-        yield f"CREATE INDEX IF NOT EXISTS {name} ON {table(slug, entity)} (id) WHERE _untyped IS NOT NULL"
+        if entity.custom_fields is not None:
+            # Few rows ever have one: the index costs nothing and finds what to normalise once a type is learnt.
+            name = quoted(f"{entity.plural}_untyped")
+            yield f"CREATE INDEX IF NOT EXISTS {name} ON {table(slug, entity)} (id) WHERE _untyped IS NOT NULL"
     history = f"{quoted(raw_schema(slug))}.{HISTORY}"
     yield f"CREATE INDEX IF NOT EXISTS {HISTORY}_record ON {history} (entity, entity_id, changed_at)"
+
+
+def _indexed(entity: Entity) -> Iterator[str]:
+    """What is asked for by time is: which row was written last, and which changed since. Not of lists read whole."""
+    if entity.webhook:
+        yield "_synced_at"
+    if entity.has(entity.updated) and (entity.webhook or any(listing.delta for listing in entity.listings)):
+        yield entity.updated
 
 
 @cache

@@ -1,8 +1,10 @@
 """The statements of the hot path that depend on the catalogue, as text. Values are always parameters."""
 
+from collections.abc import Iterable
 from functools import cache, lru_cache
-from typing import Final
+from typing import Any, Final
 
+from schema.change import RecordId
 from schema.ddl import HISTORY, MERGES, columns, quoted, raw_schema, table
 from schema.entity import Entity
 
@@ -17,31 +19,69 @@ HISTORY_COLUMNS = (
 
 @cache
 def written(entity: Entity) -> tuple[str, ...]:
-    """The columns of an upsert's parameters, in order; `id` is the first."""
+    """The columns of an upsert's parameters, in order; the key comes first."""
     return tuple(name for name in columns(entity) if name != "_synced_at")
+
+
+@cache
+def copied(entity: Entity) -> tuple[str, ...]:
+    """The columns of a row that is copied in: those of an upsert, and when that was."""
+    return (*written(entity), "_synced_at")
+
+
+def ids(entity: Entity, record_ids: Iterable[RecordId]) -> tuple[list[Any], ...]:
+    """The parameters that stand for several records: one array for each part of the key."""
+    if len(entity.key) == 1:
+        return (list(record_ids),)
+    return tuple(map(list, zip(*record_ids, strict=True))) or tuple([] for _ in entity.key)
+
+
+def _one_of(entity: Entity) -> str:
+    """The parameters are `ids`, from $1 on."""
+    arrays = [f"${number}::{kind.sql}[]" for number, (_, kind) in enumerate(entity.key, start=1)]
+    if len(arrays) == 1:
+        return f"{_key(entity)} = ANY({arrays[0]})"
+    return f"({_key(entity)}) IN (SELECT * FROM unnest({', '.join(arrays)}))"
+
+
+def _key(entity: Entity) -> str:
+    return ", ".join(map(quoted, entity.key_names))
 
 
 @lru_cache(_KEPT)
 def lock_rows(slug: str, entity: Entity) -> str:
-    """$1: ids. Locks in id order, as every writer does, so that no two writers wait for each other."""
+    """Parameters: `ids`. Locks in the key's order, as every writer does: no two writers wait for each other."""
     names = ", ".join(quoted(name) for name in written(entity))
     return (
-        f"SELECT {names} FROM {table(slug, entity)} "
-        f"WHERE id = ANY($1::{entity.id_type.sql}[]) ORDER BY id FOR NO KEY UPDATE"
+        f"SELECT {names} FROM {table(slug, entity)} WHERE {_one_of(entity)} ORDER BY {_key(entity)} FOR NO KEY UPDATE"
     )
 
 
 @lru_cache(_KEPT)
+def rows(slug: str, entity: Entity) -> str:
+    """Parameters: `ids`. Their rows as they stand, without a lock."""
+    names = ", ".join(quoted(name) for name in written(entity))
+    return f"SELECT {names} FROM {table(slug, entity)} WHERE {_one_of(entity)}"
+
+
+@lru_cache(_KEPT)
+def known(slug: str, entity: Entity) -> str:
+    """Parameters: `ids`. Those of them that have a row."""
+    return f"SELECT {_key(entity)} FROM {table(slug, entity)} WHERE {_one_of(entity)}"
+
+
+@lru_cache(_KEPT)
 def upsert(slug: str, entity: Entity) -> str:
-    """Parameters as `written`. Returns the id, or nothing if the row moved since it was read: then fold again."""
+    """Parameters as `written`. Returns the key, or nothing if the row moved since it was read: then fold again."""
     names = written(entity)
     listed = ", ".join(quoted(name) for name in names)
     values = ", ".join(f"${number}" for number in range(1, len(names) + 1))
-    changed = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in names if name != "id")
+    changed = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in names if name not in entity.key_names)
     return (
         f"INSERT INTO {table(slug, entity)} AS mirrored ({listed}, _synced_at) VALUES ({values}, now()) "
-        f"ON CONFLICT (id) DO UPDATE SET {changed}, _synced_at = excluded._synced_at "
-        "WHERE mirrored._revision = excluded._revision - 1 RETURNING id"
+        f"ON CONFLICT ({_key(entity)}) DO UPDATE SET {changed}, _synced_at = excluded._synced_at "
+        f"WHERE mirrored._revision = excluded._revision - 1 "
+        f"RETURNING {_key(entity)}"
     )
 
 
@@ -60,13 +100,16 @@ def read_history(slug: str) -> str:
 
 
 def read_history_before(slug: str) -> str:
-    """$1 entity, $2 entity_ids, $3 of each, changed_at before, $4 fields. The last change of each of them."""
+    """$1 entity, $2 entity_ids, $3 of each, changed_at before, $4 fields. Of each of them the last change by an event,
+    by a read, and by one that found nothing: which of these is the newest, `changed_at` does not tell.
+    """
+    kind = "version LIKE 'r%', version LIKE '%-'"
     return (
         "SELECT number, told.* FROM unnest($2::text[], $3::timestamptz[]) WITH ORDINALITY "
         "AS asked (record_id, since, number) CROSS JOIN LATERAL ("
-        f"SELECT DISTINCT ON (field) field, new_value FROM {_history(slug)} "
+        f"SELECT DISTINCT ON (field, {kind}) field, version, new_value FROM {_history(slug)} "
         "WHERE entity = $1 AND entity_id = record_id AND changed_at < since AND field = ANY($4::text[]) "
-        "ORDER BY field, changed_at DESC, version DESC) AS told"
+        f"ORDER BY field, {kind}, changed_at DESC, version DESC) AS told"
     )
 
 
@@ -94,15 +137,17 @@ def lock_untyped(slug: str, entity: Entity) -> str:
     names = ", ".join(quoted(name) for name in written(entity))
     return (
         f"SELECT {names} FROM {table(slug, entity)} WHERE _untyped IS NOT NULL AND _untyped && $1::text[] "
-        "ORDER BY id LIMIT $2 FOR NO KEY UPDATE"
+        f"ORDER BY {_key(entity)} LIMIT $2 FOR NO KEY UPDATE"
     )
 
 
 def read_outgrown(slug: str, entity: Entity, *, further: bool) -> str:
-    """$1 names of columns, $2 how many rows, $3 (if `further`) the id after which.
+    """$1 names of columns, $2 how many rows, $3 and further ones (if `further`) the key after which.
 
-    The next ids, and of each whether its row holds in `_extra` what by now has a column. Two statements, for in one the
-    planner would have to read from the first row on.
+    The next keys, and of each whether its row holds in `_extra` what by now has a column. Two statements, for in one
+    the planner would have to read from the first row on.
     """
-    after = "WHERE id > $3 " if further else ""
-    return f"SELECT id, _extra ?| $1::text[] AS outgrown FROM {table(slug, entity)} {after}ORDER BY id LIMIT $2"
+    key = _key(entity)
+    last = ", ".join(f"${number}::{kind.sql}" for number, (_, kind) in enumerate(entity.key, start=3))
+    after = f"WHERE ({key}) > ({last}) " if further else ""
+    return f"SELECT {key}, _extra ?| $1::text[] AS outgrown FROM {table(slug, entity)} {after}ORDER BY {key} LIMIT $2"

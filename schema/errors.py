@@ -230,6 +230,37 @@ class HousekeepingFailed(Impaired):
     remedy = "The log names the reason; it is tried again every minute."
 
 
+class CompanyInactive(Problem):
+    """What was read of Pipedrive is not written: the company is paused, or was purged meanwhile."""
+
+    code = "company_inactive"
+    remedy = "`companies resume` if it was paused. One that was purged can be mirrored in another database only."
+
+
+class JobsFailing(Impaired):
+    """What workers do with a company's account now and then, a sweep or a reconcile, did not end well the last time."""
+
+    code = "jobs_failing"
+    remedy = "The reason names the job and why it failed; it is tried again. `pipemirror status` shows all of them."
+
+
+class JobCrashed(Problem):
+    """What workers do with a company's account ended in an error nobody expected: a bug. The log has the traceback."""
+
+    code = "job_crashed"
+    remedy = "Report the log line `account_crashed` with its traceback. The job is tried again every five minutes."
+
+
+class TokensUnreadable(Impaired):
+    """A company's stored token is opened by none of this process's keys, so that its account is not read."""
+
+    code = "tokens_unreadable"
+    remedy = (
+        "Set ENCRYPTION_KEYS, or bring back `encryption-key` under DATA_DIR, as it was when the company was connected, "
+        "and restart; or `connect` again with the same keys everywhere."
+    )
+
+
 class StuckLoop(Problem):
     """The process did nothing for too long although it had the chance to; it said where it hangs and ended."""
 

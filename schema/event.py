@@ -14,8 +14,8 @@ from schema.change import Cells, Change, RecordId
 from schema.columns import microseconds
 from schema.credentials import parse_company
 from schema.custom_fields import Types
-from schema.entities import BY_NAME
-from schema.entity import Entity
+from schema.entities import HEARD
+from schema.entity import Entity, id_text
 from schema.envelope import Envelope
 from schema.errors import BadContent, BadId, BadValue, CompanyMismatch, NoEventTime
 from schema.notice import DELETE, MERGE, Notice
@@ -55,7 +55,7 @@ class Event:
     @property
     def unknown(self) -> bool:
         """Whether no table exists for its entity."""
-        return self.entity not in BY_NAME and not self.definition
+        return self.entity not in HEARD and not self.definition
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def read(envelope: Envelope, types_of: TypesOf) -> Readable:
 
 def _event(envelope: Envelope, notice: Notice, types_of: TypesOf) -> Event:
     _check_company(envelope, notice)
-    entity = BY_NAME.get(notice.entity)
+    entity = HEARD.get(notice.entity)
     key = _key(notice)
     if entity is None:
         return Event(
@@ -95,9 +95,9 @@ def _event(envelope: Envelope, notice: Notice, types_of: TypesOf) -> Event:
         )  # fmt: skip
     changes = tuple(_Reader(entity, notice, key, types_of(entity.custom_fields or "")).changes())
     first = changes[0]
-    others = tuple(dict.fromkeys(str(change.id) for change in changes[1:] if change.id != first.id))
+    others = tuple(dict.fromkeys(id_text(change.id) for change in changes[1:] if change.id != first.id))
     return Event(
-        envelope, key, entity.name, str(first.id), others, notice.action, notice.time, first.version, changes
+        envelope, key, entity.name, id_text(first.id), others, notice.action, notice.time, first.version, changes
     )  # fmt: skip
 
 

@@ -6,20 +6,21 @@ value differs from the one before it. `fold` notes the same diffs while assertio
 
 - The first assertion of a cell changes nothing, unless its source says what the value was before.
 - A read is no change of its own where an event that explains it follows: the event tells it exactly.
-- Bookkeeping is no history: the time of the update itself, and columns that only repeat `_deleted_at`.
+- Bookkeeping is no history: the time of the update itself, and columns that only repeat `_deleted_at`; nor is it one
+  that the time of a deletion becomes known better, the name of a time zone, or the parts of an address.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache, cmp_to_key
+from functools import cache
 from typing import Any
 
 from schema.change import Cells, Change, RecordId
 from schema.columns import TIMESTAMP
-from schema.custom_fields import Types, canonical
+from schema.custom_fields import Types, canonical, fuller
 from schema.entity import DELETED_AT, MERGED_INTO, Entity
-from schema.record import MISSING, Diff
-from schema.version import Version, explains, is_read, newer
+from schema.record import MISSING, Diff, differ
+from schema.version import Version, explains, is_read, order
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def of_diffs(change: Change, diffs: Iterable[Diff]) -> list[FieldChange]:
             change.entity, change.id, diff.cell, diff.old, diff.new, change.version, change.source, change.user_id
         )
         for diff in diffs
-        if diff.cell not in skipped
+        if diff.cell not in skipped and not (diff.cell == DELETED_AT and diff.old is not None and diff.new is not None)
     ]
 
 
@@ -74,7 +75,7 @@ def retell(changes: Iterable[Change], base: Mapping[str, Any]) -> list[FieldChan
 
     `base` holds the values of cells as they were before the first of them, as far as known.
     """
-    ordered = sorted({change.version: change for change in changes}.values(), key=_by_version)
+    ordered = sorted({change.version: change for change in changes}.values(), key=lambda change: order(change.version))
     cells: Cells = dict(base)
     told: list[FieldChange] = []
     for index, change in enumerate(ordered):
@@ -92,17 +93,8 @@ def retell(changes: Iterable[Change], base: Mapping[str, Any]) -> list[FieldChan
             if old is MISSING:
                 hints = change.previous() if hints is None else hints
                 old = hints.get(cell, MISSING)
-            cells[cell] = value
-            if old is not MISSING and old != value:
-                diffs.append(Diff(cell, old, value))
+            cells[cell] = fuller(value, old)
+            if old is not MISSING and differ(old, cells[cell]):
+                diffs.append(Diff(cell, old, cells[cell]))
         told += of_diffs(change, diffs)
     return told
-
-
-def _compare(one: Change, other: Change) -> int:
-    if one.version == other.version:
-        return 0
-    return 1 if newer(one.version, other.version) else -1
-
-
-_by_version = cmp_to_key(_compare)

@@ -7,16 +7,29 @@ from typing import Any
 
 from schema.change import Cells
 from schema.columns import ADDRESS, ADDRESS_PARTS, address
-from schema.custom_fields import CANONICAL_PARTS, HASH_LENGTH, Types, is_flat, read_flat, read_typed, split_flat
+from schema.custom_fields import (
+    CANONICAL_PARTS,
+    HASH_LENGTH,
+    Types,
+    is_custom,
+    is_flat,
+    read_flat,
+    read_typed,
+    split_flat,
+)
 from schema.entity import DELETED_AT, MERGED_INTO, Column, Entity
 from schema.errors import BadValue
 
 
 @dataclass(slots=True)
 class Reading:
-    """Cells read from one object, and what was learnt of custom field types on the way."""
+    """Cells read from one object, and what was learnt of custom field types on the way.
+
+    empty  custom fields that the object lists as empty, where it tells of all there are; else None
+    """
 
     cells: Cells = field(default_factory=dict)
+    empty: frozenset[str] | None = None
     types: dict[str, str] = field(default_factory=dict)
     untyped: set[str] = field(default_factory=set)
 
@@ -31,13 +44,54 @@ def read_object(entity: Entity, found: Mapping[str, Any], types: Types) -> Readi
     return reading
 
 
+def read_listed(entity: Entity, found: Mapping[str, Any], types: Types) -> Reading:
+    """The same of a row of the REST API, which tells of all custom fields or of none."""
+    reading = Reading()
+    _read_columns(entity, found, reading.cells)
+    _read_addresses(entity, found, reading.cells)
+    blank = read_set_fields(entity, found, types, reading)
+    if blank is not None:
+        reading.empty = frozenset(blank | _left_empty(found, types, reading.cells))
+    return reading
+
+
+def read_set_fields(entity: Entity, found: Mapping[str, Any], types: Types, reading: Reading) -> set[str] | None:
+    """Add the custom fields of a listed row that are set; those whose value is blank, as empty as one that is null.
+
+    None where the row does not tell of custom fields.
+    """
+    nested = found.get("custom_fields") if entity.custom_fields is not None else None
+    if isinstance(nested, dict):
+        for name, value in nested.items():
+            if len(name) != HASH_LENGTH:
+                reading.cells[custom_cell(name)] = value
+            elif value is not None:
+                _read_nested(reading, name, value, types)
+    elif entity.custom_fields is not None and entity.flat_fields:
+        _read_flat_fields(found, types, reading)
+    else:
+        return None
+    blank = {name for name, value in reading.cells.items() if value is None and is_custom(name)}
+    for name in blank:
+        del reading.cells[name]
+    return blank
+
+
+def _left_empty(found: Mapping[str, Any], types: Types, cells: Cells) -> set[str]:
+    """REST v2 lists what is empty as null, v1 leaves it out."""
+    nested = found.get("custom_fields")
+    if isinstance(nested, dict):
+        return {name for name, value in nested.items() if value is None and len(name) == HASH_LENGTH}
+    return types.keys() - cells.keys()
+
+
 def _read_columns(entity: Entity, found: Mapping[str, Any], cells: Cells) -> None:
     """One loop with as few calls as can be: it runs for every field of every event."""
-    targets, apart = _targets(entity), _handled_apart(entity)
+    columns, apart = targets(entity), handled_apart(entity)
     key = ""
     try:
         for key, value in found.items():
-            target = targets.get(key)
+            target = columns.get(key)
             if target is None:
                 if key not in apart and not (entity.custom_fields is not None and is_flat(key)):
                     cells[key] = value
@@ -77,23 +131,27 @@ def _repeating(entity: Entity, *, deleted: bool) -> Cells:
 
 
 @cache
-def _targets(entity: Entity) -> dict[str, Column]:
+def targets(entity: Entity) -> dict[str, Column]:
     """Key of an object -> column. A column's own name is always understood."""
-    targets = {alias: column for column in entity.columns for alias in column.aliases}
-    return targets | {column.name: column for column in entity.columns}
+    aliases = {alias: column for column in entity.columns for alias in column.aliases}
+    return aliases | {column.name: column for column in entity.columns}
 
 
 @cache
-def _handled_apart(entity: Entity) -> frozenset[str]:
-    """Keys that are no cells of their own: the id, what says "deleted", custom fields, parts of flat addresses."""
-    flat = {key for keys in _addresses(entity).values() for key in keys}
+def handled_apart(entity: Entity) -> frozenset[str]:
+    """Keys that are no cells of their own: the id, what says "deleted", custom fields, parts of flat addresses.
+
+    And those that are left out on purpose: not even `_extra` keeps them.
+    """
+    flat = {key for keys in flat_addresses(entity).values() for key in keys}
     custom = {"custom_fields"} if entity.custom_fields is not None else set()
     # `status` tells more than whether the record is deleted, so it is kept.
-    return frozenset({"id", DELETED_AT, MERGED_INTO, *entity.deleted_when} - {"status"} | flat | custom)
+    existence = {DELETED_AT, MERGED_INTO, *entity.deleted_when} - {"status"}
+    return frozenset({*entity.key_names, *entity.left_out} | existence | flat | custom)
 
 
 @cache
-def _addresses(entity: Entity) -> dict[str, dict[str, str]]:
+def flat_addresses(entity: Entity) -> dict[str, dict[str, str]]:
     """Column of an address -> the flat keys that v1 spreads it over, and the part that each tells."""
     names = [column.name for column in entity.columns if column.type is ADDRESS]
     return {name: {f"{name}_{part}": part for part in ADDRESS_PARTS} for name in names}
@@ -101,7 +159,7 @@ def _addresses(entity: Entity) -> dict[str, dict[str, str]]:
 
 def _read_addresses(entity: Entity, found: Mapping[str, Any], cells: Cells) -> None:
     """v1 spreads an address over flat keys: `address`, `address_locality`, ..."""
-    for name, keys in _addresses(entity).items():
+    for name, keys in flat_addresses(entity).items():
         if keys.keys().isdisjoint(found):
             continue
         parts = {part: found[key] for key, part in keys.items() if key in found}
@@ -118,6 +176,10 @@ def _read_custom_fields(found: Mapping[str, Any], types: Types, reading: Reading
             reading.cells[name] = None
         else:
             _read_nested(reading, name, value, types)
+    _read_flat_fields(found, types, reading)
+
+
+def _read_flat_fields(found: Mapping[str, Any], types: Types, reading: Reading) -> None:
     for name, parts in split_flat(found).items():
         kind, reading.cells[name] = read_flat(parts, types.get(name))
         if kind is None and reading.cells[name] is not None:

@@ -5,19 +5,19 @@ portions changes are folded: the cells end the same. The database never decides 
 of this function and refuses to store it over a row that moved meanwhile (`_revision`).
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from schema.change import Cells, Change
-from schema.custom_fields import HASH_LENGTH, canonical, is_hash
-from schema.entity import DELETED_AT, EVENT, GROUPS, Entity
-from schema.version import Version, explains, is_read, newer
+from schema.columns import instant
+from schema.custom_fields import canonical, fuller, is_custom
+from schema.entity import DELETED_AT
+from schema.version import Version, asked, explains, is_read, newer, saw
 
-VERSION_COLUMNS = {"event": "_version", "v1": "_v1_version", "rest": "_rest_version"}
-"""The version of a group's cells; cells of another version than their group's stand in `_versions`."""
+FLOOR: Final = "custom_fields"
+"""Has a version and no value: that of the newest reading of all custom fields. As of then, a field without a version of
+its own is empty. A reading lists every field of the account, most of them empty: rows would be mostly that."""
 
 MISSING: Any = object()
 
@@ -34,8 +34,8 @@ class Diff(NamedTuple):
 class Record:
     """The newest known state of one record.
 
-    cells     value of every cell ever asserted
-    versions  cell -> version of the assertion that it shows
+    cells     value of every cell ever asserted, but for custom fields that a reading found empty
+    versions  cell -> version of the assertion that it shows; FLOOR -> that of all others of the custom fields
     untyped   custom fields stored as received, because their type is not known yet
     source    of the change that was folded in last
     revision  how often the row was written; 0 for a record that has no row yet
@@ -46,6 +46,11 @@ class Record:
     untyped: set[str] = field(default_factory=set)
     source: str = ""
     revision: int = 0
+
+    def version_of(self, cell: str) -> Version | None:
+        """Of the assertion that the cell shows, be it by having no value; None: it was never asserted."""
+        known = self.versions.get(cell)
+        return self.versions.get(FLOOR) if known is None and is_custom(cell) else known
 
 
 @dataclass(slots=True)
@@ -62,15 +67,25 @@ class Folded:
 def fold(record: Record, change: Change) -> Folded:
     """Fold `change` into `record`."""
     mend(record, change.types)
-    if _beats_all(change.version, record.versions):
-        return _overwrite(record, change)
-    return _fold_cells(record, change)
+    plain = not _tells_same_deletion(record, change) and _beats_all(change.version, record.versions)
+    folded = _overwrite(record, change) if plain else _fold_cells(record, change)
+    if change.empty is not None:
+        _fold_empty(record, change, change.empty, folded)
+    return folded
 
 
 def _beats_all(version: Version, versions: Mapping[str, Version]) -> bool:
-    """Whether this is an event newer than all that is known, and that only events told: nearly every change is."""
+    """Whether it is newer than all that is known, and nothing has to be weighed: nearly every one is.
+
+    Where an event and a read meet, either may have told already what the other tells.
+    """
+    told = set(versions.values())
+    if is_read(version):
+        return all(is_read(known) and newer(version, known) for known in told)
     # Of text, a read is greater than any event.
-    return not is_read(version) and version > max(set(versions.values()), default="")
+    return version > max(told, default="") or all(
+        newer(version, known) and not (is_read(known) and explains(version, known)) for known in told
+    )
 
 
 def _overwrite(record: Record, change: Change) -> Folded:
@@ -78,10 +93,14 @@ def _overwrite(record: Record, change: Change) -> Folded:
     cells = before = record.cells
     unknown = change.cells.keys() - record.versions.keys()
     if unknown:
-        hints = change.previous()
+        hints = dict.fromkeys(filter(is_custom, unknown)) if FLOOR in record.versions else {}
+        if hints.keys() != unknown:
+            hints = change.previous() | hints
         before = cells | {cell: hints.get(cell, change.cells[cell]) for cell in unknown}
-    diffs = [Diff(cell, before[cell], value) for cell, value in change.cells.items() if before[cell] != value]
+    moved = [(cell, before[cell], value) for cell, value in change.cells.items() if before[cell] != value]
     cells.update(change.cells)
+    cells.update({cell: fuller(value, old) for cell, old, value in moved if isinstance(value, dict)})
+    diffs = [Diff(cell, old, cells[cell]) for cell, old, _ in moved if differ(old, cells[cell])]
     record.versions.update(dict.fromkeys(change.cells, change.version))
     record.untyped = (record.untyped - change.cells.keys()) | change.untyped
     record.source = change.source
@@ -93,10 +112,18 @@ def _fold_cells(record: Record, change: Change) -> Folded:
     folded = Folded([], changed=False, disturbs=False)
     won: set[str] = set()
     hints: Cells | None = None
-    for cell, value in change.cells.items():
+    told = change.cells
+    if _tells_same_deletion(record, change):
+        told = told.copy()
+        _fold_deletion(record, version, told.pop(DELETED_AT), folded)
+    for cell, value in told.items():
         known = versions.get(cell)
+        if known is None:
+            known = record.version_of(cell)
         if not newer(version, known):
             folded.disturbs |= version != known and not is_read(version)
+            if isinstance(value, dict) and (named := fuller(cells.get(cell), value)) != cells.get(cell):
+                cells[cell], folded.changed = named, True
             continue
         won.add(cell)
         if known is None:
@@ -104,11 +131,11 @@ def _fold_cells(record: Record, change: Change) -> Folded:
             hints = change.previous() if hints is None else hints
             old = hints.get(cell, MISSING)
         else:
-            old = cells[cell]
+            old = cells.get(cell)
             folded.disturbs |= is_read(known) and not is_read(version) and explains(version, known)
-        cells[cell], versions[cell] = value, version
-        if old is not MISSING and old != value:
-            folded.diffs.append(Diff(cell, old, value))
+        cells[cell], versions[cell] = fuller(value, old), version
+        if old is not MISSING and differ(old, cells[cell]):
+            folded.diffs.append(Diff(cell, old, cells[cell]))
     if won:
         folded.changed = True
         record.untyped = (record.untyped - won) | (change.untyped & won)
@@ -116,96 +143,53 @@ def _fold_cells(record: Record, change: Change) -> Folded:
     return folded
 
 
+def differ(old: Any, new: Any) -> bool:
+    """Whether they say different things; that one knows a zone's name, or an address's parts, too, is no difference."""
+    return bool(old != new) and bool(fuller(old, new) != fuller(new, old))
+
+
+def _tells_same_deletion(record: Record, change: Change) -> bool:
+    """Whether a read is the later witness of a deletion that is known, or the known one of this. It knows not when."""
+    if change.cells.get(DELETED_AT) is None or record.cells.get(DELETED_AT) is None:
+        return False
+    known, version = record.versions[DELETED_AT], change.version
+    return saw(version, known) or saw(known, version)
+
+
+def _fold_deletion(record: Record, version: Version, deleted_at: Any, folded: Folded) -> None:
+    """The read dates the assertion, an event the deletion: the last one, where there were several."""
+    known, shown = record.versions[DELETED_AT], record.cells[DELETED_AT]
+    guessed = is_read(known) and shown == instant(asked(known))
+    if newer(version, known):
+        record.versions[DELETED_AT] = version
+        record.cells[DELETED_AT] = deleted_at if guessed else shown
+        folded.changed = True
+    elif not is_read(version):
+        record.cells[DELETED_AT] = deleted_at if guessed else max(shown, deleted_at)
+        folded.changed = folded.disturbs = True
+
+
+def _fold_empty(record: Record, change: Change, empty: frozenset[str], folded: Folded) -> None:
+    """What a reading of all custom fields says by listing some of them as empty."""
+    version, versions = change.version, record.versions
+    emptied = [cell for cell in empty & versions.keys() if newer(version, versions[cell])]
+    for cell in emptied:
+        old = record.cells.pop(cell)
+        del versions[cell]
+        record.untyped.discard(cell)
+        if old is not None:
+            folded.diffs.append(Diff(cell, old, None))
+    # A newer reading need not have listed all that this one does.
+    lifts = newer(version, versions.get(FLOOR))
+    if lifts:
+        versions[FLOOR] = version
+    if lifts or emptied:
+        folded.changed = True
+        record.source = change.source
+
+
 def mend(record: Record, types: Mapping[str, str]) -> None:
     """A value kept as received takes its canonical shape as soon as its type is known; that is no change of it."""
     for cell in record.untyped & types.keys():
         record.cells[cell] = canonical(types[cell], record.cells[cell])
         record.untyped.discard(cell)
-
-
-@cache
-def members(entity: Entity) -> dict[str, None]:
-    """The cells that have a column, in the order of the groups."""
-    return {name: None for group in GROUPS for name in entity.group(group)}
-
-
-@cache
-def _groups(entity: Entity) -> tuple[tuple[str, str, frozenset[str]], ...]:
-    """Group, its version's column, its cells."""
-    return tuple((group, VERSION_COLUMNS[group], frozenset(entity.group(group))) for group in GROUPS)
-
-
-def load(entity: Entity, row: Mapping[str, Any]) -> Record:
-    """The record of a table's row, as any release may have left it: earlier and later ones work side by side."""
-    cells: Cells = {name: row[name] for name in members(entity)}
-    apart = row["_versions"] or {}
-    custom = (row["custom_fields"] or {}) if entity.custom_fields is not None else {}
-    extra = {
-        cell: _as_column(entity, cell, value)
-        for cell, value in (row["_extra"] or {}).items()
-        # An earlier release knows nothing of the column, nor that a late event is older than what stands there.
-        if cell not in apart or cells.get(cell) is None
-    }
-    cells |= custom | extra
-    versions: dict[str, Version] = {}
-    for _, column, names in _groups(entity):
-        if row[column] is not None:
-            versions |= dict.fromkeys(names, row[column])
-    if row["_version"] is not None:
-        versions |= dict.fromkeys(custom, row["_version"]) | dict.fromkeys(extra, row["_version"])
-    for cell, version in apart.items():
-        if version is None:
-            versions.pop(cell, None)
-        elif cell in cells:  # else it is a column of a later release
-            versions[cell] = Version(version)
-    return Record(cells, versions, set(row["_untyped"] or ()), row["_source"], row["_revision"])
-
-
-def _as_column(entity: Entity, cell: str, value: Any) -> Any:
-    """A key of `_extra` may have become a column since: then it is typed, and null if it has not the form."""
-    if not entity.has(cell):
-        return value
-    try:
-        return entity.column(cell).type.of(value)
-    except (ValueError, TypeError, OverflowError):
-        return None
-
-
-def row(entity: Entity, record: Record) -> dict[str, Any]:
-    """The columns of a table's row, all but `id` and `_synced_at`."""
-    cells = record.cells
-    columns = {name: cells.get(name) for name in members(entity)}
-    others = cells.keys() - columns.keys()
-    if entity.custom_fields is not None:
-        custom = {cell: cells[cell] for cell in others if len(cell) == HASH_LENGTH and is_hash(cell)}
-        columns["custom_fields"] = custom
-        others -= custom.keys()
-    columns |= _version_columns(entity, record.versions)
-    columns["_extra"] = {cell: cells[cell] for cell in others} or None
-    columns["_untyped"] = sorted(record.untyped) or None
-    columns["_source"] = record.source
-    columns["_revision"] = record.revision + 1
-    return columns
-
-
-def _version_columns(entity: Entity, versions: Mapping[str, Version]) -> dict[str, Any]:
-    """One version per group, and apart from it only the cells that differ."""
-    found: dict[str, Any] = {}
-    apart: dict[str, Version | None] = {}
-    all_one = len(set(versions.values())) == 1
-    for group, column, own in _groups(entity):
-        if all_one and own <= versions.keys():
-            found[column] = versions[DELETED_AT]
-            continue
-        names = own | (versions.keys() - members(entity).keys()) if group == EVENT else own
-        common = versions.get(DELETED_AT) if group == EVENT else _most_common(versions, names)
-        found[column] = common
-        if common is not None:
-            apart |= {name: known for name in names if (known := versions.get(name)) != common}
-    found["_versions"] = apart or None
-    return found
-
-
-def _most_common(versions: Mapping[str, Version], names: Iterable[str]) -> Version | None:
-    told = [versions[name] for name in names if name in versions]
-    return Counter(told).most_common(1)[0][0] if told else None
