@@ -162,6 +162,27 @@ PARTITIONS_AHEAD: Final = Metric(
 HOUSEKEEPING_FAILURES: Final = Metric(
     "pipemirror_housekeeping_failures_total", "counter", "Rounds of housekeeping that failed, whichever worker had them"
 )
+JOBS: Final = Metric(
+    "pipemirror_jobs_total", "counter", "Jobs done with a company's account; `result` is done or an error code",
+    ("job", "result"),
+)  # fmt: skip
+JOB_FAILURES: Final = Metric(
+    "pipemirror_job_failures_total", "counter", "Jobs that could not be done, whichever they were"
+)
+PIPEDRIVE_SECONDS: Final = Metric(
+    "pipemirror_pipedrive_seconds",
+    "histogram",
+    "Time from sending a request to Pipedrive's REST API until its answer was read, in seconds, by `result`: "
+    "`answered`, `cancelled`, or an error code such as `rate_limited`",
+    ("result",),
+    _APPLY_SECONDS,
+)
+PIPEDRIVE_TOKENS: Final = Metric(
+    "pipemirror_pipedrive_tokens_total", "counter", "Tokens of the accounts' days that requests to Pipedrive cost"
+)
+HYDRATED: Final = Metric(
+    "pipemirror_hydrated_total", "counter", "Records asked of REST for what the events about them did not tell"
+)
 BACKLOG: Final = Metric("pipemirror_backlog", "gauge", "Messages waiting or unacknowledged, by queue", ("queue",))
 BREAKER_OPEN: Final = Metric("pipemirror_breaker_open", "gauge", "1 once too many records failed and the worker stops")
 COMPANIES: Final = Metric("pipemirror_companies", "gauge", "Companies that this worker has met since its start")
@@ -199,6 +220,11 @@ WORKER_METRICS: Final = (
     DATABASE_PING_SECONDS,
     PARTITIONS_AHEAD,
     HOUSEKEEPING_FAILURES,
+    JOBS,
+    JOB_FAILURES,
+    PIPEDRIVE_SECONDS,
+    PIPEDRIVE_TOKENS,
+    HYDRATED,
     BACKLOG,
     BREAKER_OPEN,
     COMPANIES,

@@ -4,7 +4,7 @@ A process calls `load` with the variables its role cannot do without. All proble
 """
 
 import os.path
-import secrets
+import re
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -13,7 +13,8 @@ from pydantic import Field, JsonValue, SecretStr, ValidationError, field_validat
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from runtime import addresses
-from runtime.kept import is_fernet_key, kept_secret
+from runtime.kept import is_fernet_key
+from schema.entities import BY_NAME
 from schema.errors import Misconfigured
 from schema.topology import MOST_LANES
 
@@ -25,7 +26,7 @@ _APP: Final = ("pipedrive_client_id", "pipedrive_client_secret")
 
 
 def _setting(
-    default: Any, meaning: str, expected: str, *, shown: str = "", within: tuple[int, int] | None = None
+    default: Any, meaning: str, expected: str, *, shown: str = "", within: tuple[float, float] | None = None
 ) -> Any:
     """One declaration. `expected` completes "NAME: expected ..."; `shown` is the default in words."""
     words: dict[str, JsonValue] = {"expected": expected, "shown": shown}
@@ -62,8 +63,9 @@ class Settings(BaseSettings):
         shown="generated into `DATA_DIR`; with `AMQP_URL` required for `receiver` and `webhooks credentials`",
     )
     encryption_keys: SecretStr | None = _setting(
-        None, "Reserved for secrets at rest, does nothing yet",
-        "Fernet keys (url-safe base64 of 32 bytes), comma-separated",
+        None, "Keys of the stored tokens, comma-separated for rotation: the first encrypts, all decrypt",
+        "Fernet keys, comma-separated: 32 bytes, url-safe base64; `openssl rand -base64 32 | tr '+/' '-_'` makes one",
+        shown="generated into `DATA_DIR`; with `DATABASE_URL` required for `connect`",
     )  # fmt: skip
     public_url: str | None = _setting(
         None,
@@ -77,6 +79,27 @@ class Settings(BaseSettings):
         (1024, 1024**3),
         shown="8 MiB",
     )
+    pipedrive_api_token: SecretStr | None = _setting(
+        None, "The API token of one company, best of a top-level admin: Pipedrive, Personal preferences, API",
+        "the token, without spaces",
+    )  # fmt: skip
+    pipedrive_api_url: str = _setting(
+        "https://api.pipedrive.com", "Base of REST calls",
+        "an https URL (http on a loopback address) of host and port alone: no path, user, password or query",
+    )  # fmt: skip
+    pipedrive_token_share: float = _setting(
+        0.5, "How much of the account's tokens of a day we may spend; the rest is for its other integrations",
+        "a number from 0.01 to 1", within=(0.01, 1),
+    )  # fmt: skip
+    pipedrive_daily_tokens: int | None = _setting(
+        None, "The account's tokens of a day, where Pipedrive does not tell them",
+        "a whole number from 1000 to 1000000000", shown="what Pipedrive tells, else 30,000 for each seat known",
+        within=(1000, 10**9),
+    )  # fmt: skip
+    opt_in: str | None = _setting(
+        None, "Entities that are read although each of their parents costs a call; docs/not-mirrored.md has the prices",
+        "names of entities such as deal_participant, comma-separated",
+    )  # fmt: skip
     pipedrive_client_id: str | None = _setting(
         None, "Reserved for the Marketplace app. So far it only makes every company's schemas carry the company's id",
         "the app's client id",
@@ -134,14 +157,21 @@ class Settings(BaseSettings):
     @field_validator("webhook_secret")
     @classmethod
     def _is_long_enough(cls, given: SecretStr | None) -> SecretStr | None:
-        if given is not None and any(len(part) < SHORTEST_SECRET for part in _parts(given)):
+        if given is not None and any(len(part) < SHORTEST_SECRET for part in parts(given)):
             raise ValueError
         return given
 
     @field_validator("encryption_keys")
     @classmethod
     def _are_fernet_keys(cls, given: SecretStr | None) -> SecretStr | None:
-        if given is not None and not all(is_fernet_key(part) for part in _parts(given)):
+        if given is not None and not all(is_fernet_key(part) for part in parts(given)):
+            raise ValueError
+        return given
+
+    @field_validator("opt_in")
+    @classmethod
+    def _are_entities(cls, given: str | None) -> str | None:
+        if given is not None and not {part.strip() for part in given.split(",")} <= BY_NAME.keys():
             raise ValueError
         return given
 
@@ -152,12 +182,24 @@ class Settings(BaseSettings):
             raise ValueError
         return given
 
-    @field_validator("public_url")
+    @field_validator("pipedrive_api_token")
+    @classmethod
+    def _fits_into_a_header(cls, given: SecretStr | None) -> SecretStr | None:
+        if given is not None and not re.fullmatch(r"[!-~]+", given.get_secret_value()):
+            raise ValueError
+        return given
+
+    @field_validator("public_url", "pipedrive_api_url")
     @classmethod
     def _is_reachable(cls, given: str | None) -> str | None:
         if given is not None and not addresses.is_https_or_loopback(given):
             raise ValueError
         return given and given.rstrip("/")
+
+    @property
+    def opted_in(self) -> frozenset[str]:
+        """Names of entities."""
+        return frozenset(part.strip() for part in (self.opt_in or "").split(",") if part.strip())
 
     @property
     def given(self) -> frozenset[str]:
@@ -193,43 +235,9 @@ def load(needs: Collection[str] = (), *, env_file: Path | None = Path(".env")) -
     if invalid or missing:
         problems = [(name, "is missing" if name in missing else "is not valid") for name in sorted(invalid | missing)]
         raise Misconfigured(
-            "\n".join(f"{name.upper()} {what}: expected {_word(name, 'expected')}" for name, what in problems)
+            "\n".join(f"{name.upper()} {what}: expected {word(name, 'expected')}" for name, what in problems)
         )
     return settings
-
-
-def signing_secrets(settings: Settings) -> tuple[str, ...]:
-    """The master secrets, the one that signs first; without any, one is made and kept under DATA_DIR.
-
-    Processes that share a DATA_DIR get the same one. With AMQP_URL there may be several machines, so it must be given.
-    """
-    if settings.webhook_secret is not None:
-        return _parts(settings.webhook_secret)
-    if settings.amqp_url is not None:
-        raise Misconfigured(f"WEBHOOK_SECRET is missing: expected {_word('webhook_secret', 'expected')}")
-    try:
-        kept = kept_secret(kept_at(settings), lambda: secrets.token_urlsafe(32))
-    except OSError as error:
-        reason = f"DATA_DIR is not valid: expected {_word('data_dir', 'expected')} ({error.strerror})"
-        raise Misconfigured(reason) from error
-    if len(kept) < SHORTEST_SECRET:
-        raise Misconfigured(
-            f"the secret kept under {settings.data_dir} is damaged: remove the file or set WEBHOOK_SECRET"
-        )
-    return (kept,)
-
-
-def kept_at(settings: Settings) -> Path:
-    """Where the master secret is kept that is made when none is set."""
-    return settings.data_dir / "master-secret"
-
-
-def has_secret(settings: Settings) -> bool:
-    """Whether there is a master secret, set or kept; else `signing_secrets` would make one."""
-    try:
-        return settings.webhook_secret is not None or kept_at(settings).exists()
-    except OSError:
-        return True  # as far as one is allowed to know; `signing_secrets` says what is the matter
 
 
 def settings_page() -> str:
@@ -244,15 +252,17 @@ def settings_page() -> str:
         "|---|---|---|---|",
     ]
     for name, field in Settings.model_fields.items():
-        default = _word(name, "shown") or ("none" if field.default is None else f"`{field.default}`")
-        lines.append(f"| `{name.upper()}` | {default} | {_word(name, 'expected')} | {field.description} |")
+        default = word(name, "shown") or ("none" if field.default is None else f"`{field.default}`")
+        lines.append(f"| `{name.upper()}` | {default} | {word(name, 'expected')} | {field.description} |")
     return "\n".join(lines) + "\n"
 
 
-def _word(name: str, which: Literal["expected", "shown"]) -> str:
+def word(name: str, which: Literal["expected", "shown"]) -> str:
+    """What is declared of a setting."""
     words = Settings.model_fields[name].json_schema_extra
     return str(words[which]) if isinstance(words, dict) else ""
 
 
-def _parts(given: SecretStr) -> tuple[str, ...]:
+def parts(given: SecretStr) -> tuple[str, ...]:
+    """Of secrets that are comma-separated."""
     return tuple(part.strip() for part in given.get_secret_value().split(","))

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 else:  # generic only in the stubs
     Connection, Pool = asyncpg.Connection, asyncpg.Pool
 
+NO_FSYNC: Final = "SET LOCAL synchronous_commit = off"
+"""For a transaction of which a crash of the server may forget the last half second: all of it, or nothing."""
+
 _RETRIED = frozenset({"40001", "40P01"})
 """Serialisation failure and deadlock: run the transaction again at once."""
 
@@ -161,6 +164,11 @@ def not_now(error: BaseException) -> NotNow | None:
         # asyncpg.DataError is an InterfaceError, too: a value that the driver itself refuses to encode.
         return None if isinstance(error, asyncpg.DataError) else DatabaseUnavailable(describe(error))
     return None
+
+
+def is_bad_content(error: BaseException) -> bool:
+    """Whether the database cannot hold a value that it was given."""
+    return isinstance(error, asyncpg.DataError) or str(getattr(error, "sqlstate", "") or "").startswith("22")
 
 
 def concerns_one_schema(error: BaseException) -> bool:

@@ -24,3 +24,9 @@ HOUSEKEEPING: Final = 7_102_004
 STATE: Final = 7_102_005
 """With the company's hash: shared by who applies its events (in SQL: `pipemirror.hold_company`), alone by who changes
 its state or its tables."""
+
+HEALING: Final = 7_102_006
+"""Of a session, with the company's hash: one process at a time reads its account over the REST API."""
+
+SUBSCRIBING: Final = 7_102_007
+"""Of a session, with the company's hash: one process at a time makes and removes its webhooks."""

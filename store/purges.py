@@ -1,6 +1,6 @@
 """Purges: which company, what was deleted, which queues and spools were passed since. The row is the receipt."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,8 @@ class Purge:
     deleted_at  when nothing of the company was left in the database
     spools      which spools were looked at -> events of the company in them, or what stood in the way of looking
     spools_passed_at  when none of them held an event from before `begun_at`
+    webhooks    ours at Pipedrive: ids of those that were `removed`, and the `problem` that may have left some; None if
+                nobody has looked
     """
 
     company_id: int
@@ -28,6 +30,7 @@ class Purge:
     spools: dict[str, int | str] = field(default_factory=dict)
     spools_passed_at: datetime | None = None
     final_at: datetime | None = None
+    webhooks: dict[str, Any] | None = None
 
     @property
     def rows(self) -> int:
@@ -44,7 +47,7 @@ async def begin(connection: Connection, company_id: int, token: str) -> None:
 
 async def find(connection: Connection, company_id: int) -> Purge | None:
     row = await connection.fetchrow(
-        "SELECT company_id, slug, token, begun_at, deleted, deleted_at, spools, spools_passed_at, final_at "
+        "SELECT company_id, slug, token, begun_at, deleted, deleted_at, spools, spools_passed_at, final_at, webhooks "
         "FROM pipemirror.purges JOIN pipemirror.companies ON id = company_id WHERE company_id = $1",
         company_id,
     )
@@ -76,6 +79,25 @@ async def saw_spools(connection: Connection, company_id: int, spools: dict[str, 
         spools,
         passed,
     )
+
+
+async def saw_webhooks(connection: Connection, company_id: int, removed: Sequence[int], problem: str | None) -> None:
+    """Those that are removed now, beside those that were before; `problem`: what may have left others."""
+    await connection.execute(
+        "UPDATE pipemirror.purges SET webhooks = jsonb_build_object("
+        "'removed', coalesce(webhooks -> 'removed', '[]') || to_jsonb($2::bigint[]), 'problem', $3::text) "
+        "WHERE company_id = $1",
+        company_id, list(removed), problem,
+    )  # fmt: skip
+
+
+async def not_asked_for_webhooks(connection: Connection, company_id: int, problem: str) -> None:
+    """There was no way to Pipedrive. What was entered when there still was one stays."""
+    await connection.execute(
+        "UPDATE pipemirror.purges SET webhooks = jsonb_build_object('removed', '[]'::jsonb, 'problem', $2::text) "
+        "WHERE company_id = $1 AND webhooks IS NULL",
+        company_id, problem,
+    )  # fmt: skip
 
 
 async def final(connection: Connection, company_id: int) -> int:

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from schema.ddl import quoted, raw_schema
-from schema.entities import ENTITIES
+from schema.entities import ENTITIES, HEARD
 from schema.entity import Entity
 from schema.version import Version, moment
-from store import companies, held, purges, replays
+from store import companies, healing, held, purges, replays
 from store.companies import PURGED, Company
 from store.database import Connection
 
@@ -21,7 +21,7 @@ _LAG_COLUMNS: Final = (
 )  # fmt: skip
 
 _ESTIMATES = """
-SELECT relname, CASE WHEN reltuples < 0 THEN pg_relation_size(oid) / 100 ELSE reltuples END::bigint AS rows
+SELECT relname, CASE WHEN reltuples < 0 THEN pg_relation_size(oid) / 1000 ELSE reltuples END::bigint AS rows
 FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind = 'r'
 """
 
@@ -29,6 +29,13 @@ FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind = 'r'
 async def rows(connection: Connection, slug: str) -> dict[str, int]:
     """Table -> live rows, counted."""
     return await _counted(connection, slug, ENTITIES)
+
+
+async def last_told(connection: Connection, slug: str) -> datetime | None:
+    """When a row was written last of an entity that webhooks tell of; None if there is none."""
+    tables = {row["relname"] for row in await connection.fetch(_ESTIMATES, raw_schema(slug))}
+    written = await _last_written(connection, slug, [one for one in HEARD.values() if one.plural in tables])
+    return _newest(*(at for _, at in written.values()))
 
 
 async def status(connection: Connection, now: datetime) -> dict[str, Any]:
@@ -55,10 +62,13 @@ async def _company(
 ) -> dict[str, Any]:
     told = {"id": company.id, "slug": company.slug, "state": company.state, "dead_letters": letters}
     if company.state == PURGED:
-        return told | {"rows": {}, "estimated": [], "kept": 0, "silence_seconds": None, "entities": []}
+        nothing = {"rows": {}, "estimated": [], "kept": 0, "silence_seconds": None, "entities": []}
+        return told | nothing | {"account": None}
     live, estimated, present = await _rows(connection, company.slug)
     by_entity = {row["entity"]: row for row in lag}
-    written = await _last_written(connection, company.slug, present)
+    # Where no index says which row was written last, a large table is not read through for it.
+    probed = [entity for entity in present if entity.webhook or entity.plural not in estimated]
+    written = await _last_written(connection, company.slug, probed)
     names = dict.fromkeys([*(entity.name for entity in present), *by_entity])
     entities = [_entity(name, by_entity.get(name), written.get(name), live, estimated) for name in names]
     seen = [entity for entity in entities if entity["last_applied"] or entity["rows"]]
@@ -69,6 +79,7 @@ async def _company(
         "kept": await _kept(connection, company.id),
         "silence_seconds": None if newest is None else (now - newest).total_seconds(),
         "entities": seen,
+        "account": await healing.of_company(connection, company.id, now),
     }
 
 
@@ -115,7 +126,10 @@ async def _counted(connection: Connection, slug: str, entities: Iterable[Entity]
 async def _last_written(
     connection: Connection, slug: str, entities: Iterable[Entity]
 ) -> dict[str, tuple[datetime | None, datetime]]:
-    """Entity -> time of the event that the row written last shows, and when it was written: one index probe each."""
+    """Entity -> time of the event that the row written last shows, and when it was written: an index probe each.
+
+    Or a read of the table, where it is small and has no such index.
+    """
     parts = [
         f"(SELECT '{entity.name}' AS entity, _version, _synced_at "
         f"FROM {quoted(raw_schema(slug))}.{quoted(entity.plural)} ORDER BY _synced_at DESC LIMIT 1)"
