@@ -10,11 +10,13 @@ from sandbox import v2
 from sandbox.events import V1_ENTITIES, Version
 from sandbox.records import SHAPES
 
-_V2_LOSSY: Final[Mapping[str, frozenset[str]]] = {
+V2_LOSSY: Final[Mapping[str, frozenset[str]]] = {
     "organization": frozenset(("address",)),  # its line only
     "activity": frozenset(("location",)),  # its line only
     "user": frozenset(("lang", "access")),  # a locale instead of an id; always null
 }
+"""Told by v2 events, but in a shape that cannot be turned into that of the lists."""
+
 _V2_RENAMED: Final[Mapping[str, Mapping[str, str]]] = {
     "person": {"label": "label_ids"},
     "organization": {"label": "label_ids"},
@@ -24,8 +26,12 @@ _V2_RENAMED: Final[Mapping[str, Mapping[str, str]]] = {
     "stage": {"active_flag": "is_deleted", "rotten_days": "days_to_rotten", "rotten_flag": "is_deal_rot_enabled"},
 }
 _V1_LOSSY: Final[Mapping[str, frozenset[str]]] = {
-    "deal": frozenset(("source_lead_id",)),
-    "organization": frozenset(("website", "linkedin", "industry", "annual_revenue", "employee_count")),
+    # What counts others, or names one of them, moves without an event.
+    "deal": frozenset(("source_lead_id", "products_count", "participants_count", "followers_count")),
+    "person": frozenset(("followers_count", "picture_id")),
+    "organization": frozenset(
+        ("website", "linkedin", "industry", "annual_revenue", "employee_count", "followers_count")
+    ),
     "activity": frozenset(("priority",)),
     "product": frozenset(("prices",)),  # without notes, with an overhead cost
     "user": frozenset(("lang",)),  # an id here, a locale's code in v2
@@ -55,4 +61,4 @@ def _told_by_v1(entity: str) -> frozenset[str]:
 def _told_by_v2(entity: str) -> frozenset[str]:
     names, keys = _V2_RENAMED.get(entity, {}), v2.KEYS.get(entity, {})
     known = _columns(entity) | ({"custom_fields"} if entity != "activity" else set())
-    return frozenset(names.get(key, key) for key in keys) & known - _V2_LOSSY.get(entity, frozenset())
+    return frozenset(names.get(key, key) for key in keys) & known - V2_LOSSY.get(entity, frozenset())

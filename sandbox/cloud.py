@@ -1,39 +1,21 @@
 """A made-up company in Pipedrive: its records, and the events that each change of them sends."""
 
 import random
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 from sandbox.carried import carried
+from sandbox.defined import definitions
 from sandbox.draw import Draw
 from sandbox.events import Account, Action, Event, Version
 from sandbox.fields import define
 from sandbox.instants import Instants
-from sandbox.records import SHAPES, edit, make, stamp, touch
-from sandbox.shelf import Id, Record, Shelf
-
-_SHARES: Final[Mapping[str, float]] = {
-    "organization": 0.3,
-    "person": 0.5,
-    "product": 0.1,
-    "lead": 0.2,
-    "deal_product": 0.3,
-    "deal_installment": 0.1,
-    "deal": 1.0,
-    "activity": 1.0,
-    "note": 0.4,
-    "project": 0.1,
-    "task": 0.2,
-}
-_FEWEST: Final[Mapping[str, int]] = {"user": 5, "pipeline": 2, "stage": 8, "activity_type": 3, "board": 2, "phase": 5}
-_NAMES: Final = (
-    ("owner_name", ("owner_id", "user_id"), "user", "name"),
-    ("person_name", ("person_id",), "person", "name"),
-    ("org_name", ("org_id",), "organization", "name"),
-    ("deal_title", ("deal_id",), "deal", "title"),
-)
+from sandbox.links import inherited, moved, names, told_of
+from sandbox.numbers import GIVEN, first
+from sandbox.records import ALL, POLLED, SHAPES, edit, make, stamp, touch
+from sandbox.shelf import Id, Record, Shelf, identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +25,10 @@ class Truth:
     deleted    last states
     merged     entity -> loser -> the record it was directly merged into
     carried    entity -> columns that events carry; an entity without any is not compared
-    unsettled  (entity, id) whose newest event never arrived: only a reading through the REST API could know
+    unsettled  (entity, id) of which nothing is asked: their newest event never arrived, or no list shows them
+    listed     this is what the lists of the REST API come to: a record that is gone may be unknown, its last state and
+               what it was merged into, too, and of custom fields only those count that are still defined
+    logs       log -> its rows, which have no key; `past` are those of records that are gone
     """
 
     live: Mapping[str, Mapping[Id, Record]]
@@ -51,6 +36,9 @@ class Truth:
     merged: Mapping[str, Mapping[Id, Id]]
     carried: Mapping[str, frozenset[str]]
     unsettled: frozenset[tuple[str, Id]] = frozenset()
+    listed: bool = False
+    logs: Mapping[str, Sequence[Record]] = field(default_factory=dict)
+    past: Mapping[str, Sequence[Record]] = field(default_factory=dict)
 
 
 class Company:
@@ -58,6 +46,9 @@ class Company:
 
     rng                 seeded; the same seed and the same clock make the same history
     now                 microseconds since 1970
+    hidden              (entity, id) of what nobody who asks may see; `deleted_at`: when the rest was deleted
+    watchers            called with everything that happens, what sends no webhook included
+    bumped_by_delete    entities whose update time becomes that of their delete
     same_instant        share of creates followed, and of deletes preceded, by a change at the very same instant
     lists_empty_fields  whether v2 events name empty custom fields
     """
@@ -71,24 +62,39 @@ class Company:
         deals: int = 50,
         same_instant: float = 0.0,
         lists_empty_fields: bool = True,
+        bumped_by_delete: Collection[str] = (),
     ) -> None:
-        self.rng = rng
-        self.live = {entity: Shelf() for entity in SHAPES}
-        self.deleted = {entity: Shelf() for entity in SHAPES}
+        self.rng, self.now = rng, now
+        self._bumped_by_delete = frozenset(bumped_by_delete)
+        self.live = {entity: Shelf(shape.key) for entity, shape in ALL.items()}
+        self.deleted = {entity: Shelf(shape.key) for entity, shape in ALL.items()}
+        self.deleted_at: dict[tuple[str, Id], int] = {}
+        self.hidden: set[tuple[str, Id]] = set()
         self.merged: dict[str, dict[Id, Id]] = {entity: {} for entity in SHAPES}
+        self.watchers: list[Callable[[Event], None]] = []
         self.draw = Draw(self.rng, self.live)
         self.fields = define(self.draw)
         self.same_instant = same_instant
         self._instants = Instants(now, self.rng, whole_milliseconds=same_instant > 0)
-        self._ids = dict.fromkeys(SHAPES, 0)
-        types = {field.code: field.type for fields in self.fields.values() for field in fields}
+        self._ids = dict.fromkeys(ALL, 0)
+        self.types = {field.code: field.type for fields in self.fields.values() for field in fields}
+        self.next_row, self.keeps_logs = 1, False
+        self.next_option = 1 + max(number for fields in self.fields.values() for f in fields for number in f.options)
         host = f"company{company_id}.pipedrive.com"
-        self.account = Account(company_id, host, 174_632, 1, MappingProxyType(types), lists_empty_fields)
-        self._unannounced = [event for entity in SHAPES for event in self._first(entity, deals)]
+        self.account = Account(company_id, host, 174_632, 1, MappingProxyType(self.types), lists_empty_fields)
+        self._unannounced = [self.create(entity) for entity in SHAPES for _ in range(first(entity, deals))]
+        self._begin_silently(deals)
 
-    def _first(self, entity: str, deals: int) -> list[Event]:
-        count = max(_FEWEST.get(entity, 2), int(deals * _SHARES.get(entity, 0)))
-        return [self.create(entity) for _ in range(count)]
+    def _begin_silently(self, deals: int) -> None:
+        """With what sends no webhooks, so that nobody is told."""
+        for entity in POLLED:
+            for columns in GIVEN.get(entity, ()):
+                self.create(entity, **columns)
+            for _ in range(first(entity, deals)):
+                self.try_create(entity)
+        now = stamp(self.now())
+        for entity, record in definitions(self.fields, now):
+            self.live[entity].put(make(entity, self.draw, {}, {}, now) | record)
 
     def announce(self) -> list[Event]:
         """The create events of all records there were at the start; once."""
@@ -102,20 +108,33 @@ class Company:
     def snapshot(self, versions: Collection[Version], unsettled: Collection[tuple[str, Id]] = ()) -> Truth:
         """Everything at this moment, to compare with a mirror that was told in these versions."""
         return Truth(
-            live={entity: shelf.copy() for entity, shelf in self.live.items()},
-            deleted={entity: shelf.copy() for entity, shelf in self.deleted.items()},
+            live={entity: self.live[entity].copy() for entity in SHAPES},
+            deleted={entity: self.deleted[entity].copy() for entity in SHAPES},
             merged={entity: dict(pairs) for entity, pairs in self.merged.items()},
             carried={entity: carried(entity, versions) for entity in SHAPES},
             unsettled=frozenset(unsettled),
         )
 
     def create(self, entity: str, **columns: Any) -> Event:
-        record_id = self._new_id(entity)
-        at = self._instants.next((entity, record_id))
-        record = make(entity, self.draw, self.fields, record_id, self._changed(entity, at))
-        record |= columns
+        known_by = self._known_by(entity)
+        at = self._instants.next((entity, *known_by.values()))
+        record = make(entity, self.draw, self.fields, known_by, self._changed(entity, at))
+        if columns:
+            record = ALL[entity].complete(self.draw, record | columns)
         self.live[entity].put(record)
+        if entity == "user":
+            self.create("user_permission", user_id=record["id"])
         return self._event("create", entity, at, None, record)
+
+    def try_create(self, entity: str) -> Event | None:
+        """None where it would refer to nothing, or where there is one like it already."""
+        shape, shelf = ALL[entity], self.live[entity]
+        apart = {column: shape.columns[column](self.draw) for column in shape.apart}
+        if None in apart.values() or (shape.made_of == "columns" and identity(shape.key, apart) in shelf):
+            return None
+        if shape.alone is not None and any(record[shape.alone] == apart[shape.alone] for record in shelf):
+            return None
+        return self.create(entity, **apart)
 
     def edit(self, entity: str, record_id: Id, *, again: bool = False) -> Event | None:
         """A person's change; None where nothing changed. `again`: at the instant of the record's last event."""
@@ -145,17 +164,20 @@ class Company:
         return self._changed_to(entity, at, before, after, **told)
 
     def delete(self, entity: str, record_id: Id, *, again: bool = False, **told: Any) -> Event:
-        """A delete does not move the record's update time."""
+        """A delete does not move the record's update time, and no event tells that it did."""
         key = (entity, record_id)
         at = self._instants.again(key) if again else self._instants.next(key)
         record = self.live[entity].take(record_id)
-        self.deleted[entity].put(record)
+        bumped = entity in self._bumped_by_delete
+        self.deleted[entity].put(touch(entity, record, self._changed(entity, at)) if bumped else record)
+        self.deleted_at[key] = at
         return self._event("delete", entity, at, record, None, **told)
 
     def restore(self, entity: str, record_id: Id) -> Event:
         """Told as a create or as a change: which of them is documented nowhere."""
         at = self._instants.next((entity, record_id))
         before = self.deleted[entity].take(record_id)
+        del self.deleted_at[entity, record_id]
         record = touch(entity, before, self._changed(entity, at))
         self.live[entity].put(record)
         if self.draw.chance(0.5):
@@ -165,24 +187,28 @@ class Company:
     def merge(self, entity: str, loser: Id, winner: Id) -> list[Event]:
         """The loser's delete and the winner's change, in either order."""
         correlation, lost = self.draw.uuid(), self.live[entity][loser]
-        inherited = _inherited(self.live[entity][winner], lost)
+        taken = inherited(self.live[entity][winner], lost)
         self.merged[entity][loser] = winner
         happen: list[Callable[[], Event]] = [
             lambda: self.delete(entity, loser, merged_to=winner, correlation_id=correlation),
-            lambda: self.set(entity, winner, inherited, later_than=(loser,), loser=lost, correlation_id=correlation),
+            lambda: self.set(entity, winner, taken, later_than=(loser,), loser=lost, correlation_id=correlation),
         ]
         self.rng.shuffle(happen)
         return [one() for one in happen]
 
-    def _new_id(self, entity: str) -> Id:
-        if entity == "lead":
-            return self.draw.uuid(1)
+    def _known_by(self, entity: str) -> Record:
+        """The key of a new record, as far as it is not made up with the rest of it."""
+        shape = ALL[entity]
+        if shape.made_of == "columns":
+            return {}
+        if shape.made_of == "uuid":
+            return {shape.key[0]: self.draw.uuid(1)}
         self._ids[entity] += 1
-        return self._ids[entity]
+        return {shape.key[0]: self._ids[entity]}
 
     def _changed(self, entity: str, at: int) -> str:
         """When the record changed, if its event is of `at`: a little earlier."""
-        milliseconds = SHAPES[entity].milliseconds
+        milliseconds = ALL[entity].milliseconds
         return stamp(at - (5_000 if milliseconds else 150_000), milliseconds=milliseconds)
 
     def _changed_to(self, entity: str, at: int, before: Record, after: Record, **told: Any) -> Event:
@@ -194,29 +220,29 @@ class Company:
     ) -> Event:
         record = after or before or {}
         told.setdefault("correlation_id", self.draw.uuid())
-        return Event(
+        user_id = self.draw.ref("user")
+        self._link(entity, before, after)
+        event = Event(
             entity=entity,
-            id=record["id"],
+            id=identity(ALL[entity].key, record),
             action=action,
             at=at,
             before=before,
             after=after,
-            user_id=int(self.draw.ref("user") or 1),
+            user_id=user_id if isinstance(user_id, int) else 1,
             event_id=self.draw.uuid(),
             change_source=self.draw.one_of(("app", "api")),
-            names=self._names(record),
+            names=names(self.draw, record),
             permitted=tuple(range(1, min(10, len(self.live["user"])) + 1)),
             **told,
         )
+        for watch in self.watchers:
+            watch(event)
+        return event
 
-    def _names(self, record: Record) -> dict[str, str | None]:
-        found = {}
-        for name, columns, entity, title in _NAMES:
-            refers = next((record[column] for column in columns if column in record), None)
-            found[name] = self.draw.column(entity, refers, title)
-        return found
-
-
-def _inherited(winner: Record, loser: Record) -> Record:
-    """What the winner lacks it takes from the loser."""
-    return {column: loser[column] for column, value in winner.items() if value is None and not column.endswith("_time")}
+    def _link(self, entity: str, before: Record | None, after: Record | None) -> None:
+        """What other records say of this one."""
+        for parent, parent_id, columns in moved(entity, before, after):
+            for shelf in (self.live[parent], self.deleted[parent]):
+                if parent_id in shelf:
+                    shelf.put(told_of(shelf[parent_id], columns))

@@ -1,7 +1,9 @@
 """Does a mirror hold what the company holds? Pure; equal means the same to a reader, not the same spelling."""
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -12,7 +14,8 @@ from sandbox.shelf import Record
 Mirrored = Mapping[str, Mapping[Any, Record]]
 """entity -> id -> row as plain JSON values (`to_jsonb`), `_deleted_at` and `_merged_into` among them."""
 
-_MOMENTS: Final = frozenset(("created", "modified", "last_login"))
+_MOMENTS: Final = frozenset(("created", "modified", "last_login", "created_at", "updated_at", "time"))
+_AS_MOMENTS: Final = ("_time", "_timestamp")
 _CLOCKS: Final = frozenset(("due_time", "duration"))
 _SETS: Final = frozenset(("label_ids", "deal_ids", "person_ids", "org_ids", "assignee_ids"))
 _GONE: Final = frozenset(("is_deleted", "active_flag"))
@@ -28,19 +31,23 @@ def table(entity: str) -> str:
 
 
 def differences(truth: Truth, mirrored: Mirrored) -> list[str]:
-    """One line per difference, none if the mirror is right in everything that events tell."""
-    return [
-        f"{table(entity)} {line}"
+    """One line per difference, none if the mirror is right in everything that it was told."""
+    told = (
+        (entity, _of_entity(truth, entity, mirrored.get(entity, {})))
         for entity, columns in truth.carried.items()
         if columns
-        for line in _of_entity(truth, entity, mirrored.get(entity, {}))
-    ]
+    )
+    logged = (
+        (log, _of_log(rows, truth.past.get(log, ()), mirrored.get(log, {}).values()))
+        for log, rows in truth.logs.items()
+    )
+    return [f"{table(entity)} {line}" for entity, lines in (*told, *logged) for line in lines]
 
 
 def _of_entity(truth: Truth, entity: str, mirrored: Mapping[Any, Record]) -> Iterator[str]:
     live, deleted = _by_text(truth.live[entity]), _by_text(truth.deleted[entity])
-    merged, rows = _by_text(truth.merged[entity]), _by_text(mirrored)
-    unsettled = {str(record_id) for of, record_id in truth.unsettled if of == entity}
+    merged, rows = _by_text(truth.merged.get(entity, {})), _by_text(mirrored)
+    unsettled = {_text(record_id) for of, record_id in truth.unsettled if of == entity}
     for record_id in sorted(live.keys() | deleted.keys() | rows.keys(), key=lambda text: (len(text), text)):
         if record_id in unsettled:
             continue
@@ -48,15 +55,30 @@ def _of_entity(truth: Truth, entity: str, mirrored: Mapping[Any, Record]) -> Ite
         if record is None:
             yield f"{record_id}: in the mirror only"
         elif row is None:
-            yield f"{record_id}: missing"
+            if record_id in live or not truth.listed:
+                yield f"{record_id}: missing"
         else:
-            yield from (f"{record_id}: {line}" for line in _fate(record_id in live, merged.get(record_id), row))
-            columns = truth.carried[entity] if record_id in live else truth.carried[entity] - _GONE
-            yield from (f"{record_id}: {line}" for line in _columns(sorted(columns), record, row))
+            alive, winner = record_id in live, merged.get(record_id)
+            if truth.listed and row.get("_merged_into") is None:
+                winner = None  # no list tells it
+            yield from (f"{record_id}: {line}" for line in _fate(alive, winner, row))
+            lines = _columns(_asked(truth, entity, alive), record, row, defined_only=truth.listed)
+            yield from (f"{record_id}: {line}" for line in lines)
+
+
+def _asked(truth: Truth, entity: str, alive: bool) -> list[str]:
+    """The columns that must be right."""
+    if alive:
+        return sorted(truth.carried[entity])
+    return [] if truth.listed else sorted(truth.carried[entity] - _GONE)
 
 
 def _by_text(by_id: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(record_id): value for record_id, value in by_id.items()}
+    return {_text(record_id): value for record_id, value in by_id.items()}
+
+
+def _text(record_id: Any) -> str:
+    return ":".join(map(str, record_id)) if isinstance(record_id, tuple) else str(record_id)
 
 
 def _fate(alive: bool, winner: Any, row: Record) -> Iterator[str]:
@@ -69,12 +91,15 @@ def _fate(alive: bool, winner: Any, row: Record) -> Iterator[str]:
         yield f"merged into {into}, should be {winner}"
 
 
-def _columns(columns: list[str], record: Record, row: Record) -> Iterator[str]:
+def _columns(columns: list[str], record: Record, row: Record, *, defined_only: bool) -> Iterator[str]:
     for column in columns:
         if column not in row:
             yield f"{column} is no column"
         elif column == "custom_fields":
-            yield from _custom_fields(record[column], row[column] or {})
+            found = row[column] or {}
+            if defined_only:
+                found = {code: value for code, value in found.items() if code in record[column]}
+            yield from _custom_fields(record[column], found)
         elif not _equal(column, record[column], row[column]) and not _unchanged_deal(column, record, row):
             yield f"{column} is {_shown(row[column])}, should be {_shown(record[column])}"
 
@@ -102,9 +127,11 @@ def _plain_field(value: Any) -> Any:
 def _equal(column: str, should: Any, found: Any) -> bool:
     if column == "id":
         return str(should) == str(found)
-    if column in _CLOCKS:
+    if column == "lang":  # an id in REST, a locale in events: text that holds either
+        return str(should) == str(found)
+    if column in _CLOCKS and isinstance(should, str | None) and isinstance(found, str | None):
         return _seconds(should) == _seconds(found)
-    if column in _MOMENTS or column.endswith("_time"):
+    if column in _MOMENTS or column.endswith(_AS_MOMENTS):
         return _moment(should) == _moment(found)
     if column in _SETS and isinstance(should, list | None) and isinstance(found, list | None):
         # Events tell "no label" of a person as `label: null`: null and empty say the same.
@@ -112,7 +139,26 @@ def _equal(column: str, should: Any, found: Any) -> bool:
     return _same(should, found)
 
 
+def _of_log(rows: Sequence[Record], past: Sequence[Record], mirrored: Iterable[Record]) -> Iterator[str]:
+    """Rows without a key: by what they say. Those of the `past` may be there."""
+    columns = sorted(rows[0]) if rows else sorted(past[0]) if past else []
+    found = Counter(_said(row, columns) for row in mirrored if row.get("_deleted_at") is None)
+    needed, known = (Counter(_said(row, columns) for row in some) for some in (rows, (*rows, *past)))
+    yield from (f"missing: {_shown(row)}" for row in (needed - found).elements())
+    yield from (f"in the mirror only: {_shown(row)}" for row in (found - known).elements())
+
+
+def _said(row: Record, columns: list[str]) -> tuple[str, ...]:
+    """One spelling for what is the same."""
+    return tuple(
+        str(_moment(row.get(column))) if column in _MOMENTS else json.dumps(row.get(column), sort_keys=True)
+        for column in columns
+    )
+
+
 def _same(should: Any, found: Any) -> bool:
+    if isinstance(found, dict) and "value" in found and not isinstance(should, dict):
+        found = found["value"]  # v1 tells references as objects: a mirror may keep them so
     if isinstance(should, dict) and isinstance(found, dict):
         return should.keys() == found.keys() and all(_same(should[key], found[key]) for key in should)
     if isinstance(should, list) and isinstance(found, list):

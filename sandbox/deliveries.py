@@ -44,15 +44,17 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a webhook goes, and with which credentials."""
+    """Where a webhook goes, and with which credentials; without any, if it has no user."""
 
     url: str
-    user: str
-    password: str = field(repr=False)
+    user: str | None
+    password: str | None = field(repr=False)
 
     @property
     def headers(self) -> dict[str, str]:
-        pair = base64.b64encode(f"{self.user}:{self.password}".encode())
+        if self.user is None:
+            return dict(_HEADERS)
+        pair = base64.b64encode(f"{self.user}:{self.password or ''}".encode())
         return {**_HEADERS, "authorization": f"Basic {pair.decode()}"}
 
 
@@ -164,8 +166,9 @@ class Deliveries:
         counters.sent += 1
         counters.retried += attempt > 1
         counters.duplicates += delivery.extra and attempt == 1
-        acked = await self._post(body(self._account, delivery.event, delivery.version, attempt))
-        now = self._pace.clock()
+        status = await self._post(body(self._account, delivery.event, delivery.version, attempt))
+        now, acked = self._pace.clock(), status in _OK
+        self.subscription.attempted(now, status)
         counters.response_seconds.append(now - started)
         if acked:
             self.subscription.succeeded(now)
@@ -174,8 +177,8 @@ class Deliveries:
             self.subscription.failed(now, attempt)
         return acked
 
-    async def _post(self, told: Body) -> bool:
-        """Any 2xx is a success; a redirect is a failure."""
+    async def _post(self, told: Body) -> int | None:
+        """The status: any 2xx is a success, a redirect is a failure. None, without an answer in time."""
         try:
             async with self._session.post(
                 self._url,
@@ -185,6 +188,6 @@ class Deliveries:
                 timeout=aiohttp.ClientTimeout(total=self._pace.timeout),
             ) as response:
                 await response.read()
-                return response.status in _OK
+                return response.status
         except (aiohttp.ClientError, TimeoutError):
-            return False
+            return None

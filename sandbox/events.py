@@ -15,11 +15,18 @@ V1_ENTITIES = frozenset(
 V2_ONLY = frozenset(("lead", "deal_product", "deal_installment", "board", "phase", "project", "task"))
 
 
+V2_DEFINITIONS = frozenset(
+    f"{entity}_field" for entity in ("deal", "lead", "person", "organization", "product", "project")
+)
+
+
 def versions(entity: str) -> frozenset[Version]:
-    """The webhook versions that tell of this entity."""
+    """The webhook versions that tell of this entity: none, of what only polling notices."""
     if entity == "activity_type":
         return frozenset(("v1",))
-    return frozenset(("v2",)) if entity in V2_ONLY else frozenset(("v1", "v2"))
+    if entity in V1_ENTITIES:
+        return frozenset(("v1", "v2"))
+    return frozenset(("v2",)) if entity in V2_ONLY | V2_DEFINITIONS else frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class Field:
     options: tuple[int, ...] = ()
 
 
-def define(draw: Draw) -> Mapping[str, tuple[Field, ...]]:
+def define(draw: Draw) -> dict[str, tuple[Field, ...]]:
     """One field of each type per carrier; leads inherit those of deals."""
     option = 1
     defined: dict[str, tuple[Field, ...]] = {}

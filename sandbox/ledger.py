@@ -8,7 +8,7 @@ from typing import Literal
 from sandbox.events import Event
 from sandbox.shelf import Id
 
-Loss = Literal["dropped", "banned", "deleted", "gave_up"]
+Loss = Literal["dropped", "banned", "deleted", "gave_up", "unsubscribed"]
 Key = tuple[str, Id]
 
 
@@ -21,7 +21,8 @@ class Counters:
     retried    attempts after the first
     failed     attempts without a 2xx in time
     duplicates extra deliveries of an event already sent
-    lost       events never acknowledged: dropped on purpose, banned, or given up after four attempts
+    lost       events never acknowledged: dropped on purpose, banned, given up after four attempts, or never sent
+               because nobody was subscribed
     banned     of those, the ones that happened during a ban or after the deletion of the webhook
     unheard    events of entities that the subscribed versions do not tell of
     """

@@ -2,14 +2,17 @@
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import aiohttp
 
 from sandbox.cloud import Company, Truth
 from sandbox.deliveries import Deliveries, Endpoint, Pace
+from sandbox.events import Event
 from sandbox.ledger import Counters, Ledger
 from sandbox.mischief import Mischief
+from sandbox.rest.subscriptions import Subscriptions
 from sandbox.script import step
 
 
@@ -51,21 +54,35 @@ async def run(
         try:
             for event in company.announce() if announce else ():
                 await deliveries.send(event)
-            await _live(company, deliveries, rate, stop)
+            await _live(company, deliveries.send, rate, stop)
             await deliveries.drain()
         finally:
             await deliveries.close()
     return Outcome(ledger, company.snapshot(mischief.versions, ledger.unsettled()))
 
 
-async def _live(company: Company, deliveries: Deliveries, rate: float, stop: asyncio.Event) -> None:
+async def run_subscribed(
+    company: Company, subscriptions: Subscriptions, *, rate: float, stop: asyncio.Event
+) -> Outcome:
+    """Change the company at `rate` events/s until `stop`, telling whoever has subscribed by then through the REST API.
+
+    What happens while nobody has is lost, and so is what there was at the start: a backfill has to find it.
+    """
+    company.announce()
+    await _live(company, subscriptions.send, rate, stop)
+    await subscriptions.drain()
+    ledger = subscriptions.ledger
+    return Outcome(ledger, company.snapshot(subscriptions.versions, ledger.unsettled()))
+
+
+async def _live(company: Company, send: Callable[[Event], Awaitable[None]], rate: float, stop: asyncio.Event) -> None:
     """A receiver slower than `rate` slows the company down; of what was missed at most one second is made up for."""
     clock = asyncio.get_running_loop().time
     due = clock()
     while not stop.is_set():
         events = step(company)
         for event in events:
-            await deliveries.send(event)
+            await send(event)
         due = max(due + len(events) / rate, clock() - 1)
         await _until(due - clock(), stop)
 

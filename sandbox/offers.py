@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from sandbox.draw import Draw
 from sandbox.shape import Shape, between, constant, one_of, rarely, ref
-from sandbox.shelf import Record
+from sandbox.shelf import Id, Record
 
 
 def _prices(draw: Draw) -> list[dict[str, Any]]:
@@ -85,8 +85,20 @@ DEAL_PRODUCT: Final = Shape(
     complete=_total,
 )
 
+
+def _with_products(draw: Draw) -> Id | None:
+    """Only a deal that sells something is paid in installments."""
+    deal: Id | None = draw.column("deal_product", draw.ref("deal_product"), "deal_id")
+    return deal
+
+
 DEAL_INSTALLMENT: Final = Shape(
-    columns={"amount": Draw.money, "billing_date": Draw.day, "description": Draw.sentence, "deal_id": ref("deal")},
+    columns={
+        "amount": Draw.money,
+        "billing_date": Draw.day,
+        "description": Draw.sentence,
+        "deal_id": _with_products,
+    },
     edited=("amount", "billing_date", "description"),
     created=None,
     updated=None,

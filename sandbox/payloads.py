@@ -44,7 +44,7 @@ def _v2_previous(event: Event, old: Record | None, new: Record | None) -> Record
     changed = {key: old[key] for key, now in new.items() if old[key] != now and key not in silent}
     if "custom_fields" in changed:
         fields, before = new["custom_fields"], old["custom_fields"]
-        changed["custom_fields"] = {code: before[code] for code in before if before[code] != fields[code]}
+        changed["custom_fields"] = {code: before.get(code) for code in fields if before.get(code) != fields[code]}
     return changed
 
 

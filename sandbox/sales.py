@@ -17,10 +17,17 @@ LEAD_LABELS: Final = (
 )
 _ACTIVITY_COUNTS = (
     *("activities_count", "done_activities_count", "undone_activities_count"),
-    *("email_messages_count", "files_count", "notes_count", "followers_count"),
+    *("email_messages_count", "files_count", "notes_count"),
 )
 _DEAL_COUNTS = tuple(f"{prefix}{state}_deals_count" for prefix in ("", "related_") for state in ("open", "closed"))
 _OUTCOME_COUNTS = tuple(f"{prefix}{state}_deals_count" for prefix in ("", "related_") for state in ("won", "lost"))
+
+
+_CONTACTS: Final = (
+    *("next_activity_id", "last_activity_id", *_ACTIVITY_COUNTS, "followers_count", *_DEAL_COUNTS, *_OUTCOME_COUNTS),
+    "smart_bcc_email",
+)
+_MAIL_TIMES: Final = ("last_incoming_mail_time", "last_outgoing_mail_time")
 
 
 def _labels(draw: Draw) -> list[int]:
@@ -51,16 +58,23 @@ PERSON: Final = Shape(
         "is_deleted": constant(False),
         "visible_to": one_of(1, 3, 5, 7),
         "label_ids": _labels,
-        "picture_id": rarely(between(1, 500)),
+        "picture_id": constant(None),
         "next_activity_id": constant(None),
         "last_activity_id": constant(None),
         "last_incoming_mail_time": constant(None),
         "last_outgoing_mail_time": constant(None),
         **counters(*_ACTIVITY_COUNTS, *_DEAL_COUNTS, *_OUTCOME_COUNTS),
         **counters("participant_open_deals_count", "participant_closed_deals_count"),
+        "followers_count": constant(0),
     },
     edited=("first_name", "last_name", "owner_id", "org_id", "emails", "phones", "visible_to", "label_ids"),
     complete=_full_name,
+    asked_for=frozenset(
+        (
+            *(*_CONTACTS, "participant_open_deals_count", "participant_closed_deals_count"),
+            *(*_MAIL_TIMES, "marketing_status", "doi_status"),
+        )
+    ),
 )
 
 ORGANIZATION: Final = Shape(
@@ -79,8 +93,10 @@ ORGANIZATION: Final = Shape(
         "next_activity_id": constant(None),
         "last_activity_id": constant(None),
         **counters("people_count", *_ACTIVITY_COUNTS, *_DEAL_COUNTS, *_OUTCOME_COUNTS),
+        "followers_count": constant(0),
     },
     edited=("name", "owner_id", "visible_to", "address", "label_ids", "website", "industry", "employee_count"),
+    asked_for=frozenset((*_CONTACTS, "people_count")),
 )
 
 
@@ -147,7 +163,8 @@ DEAL: Final = Shape(
         "last_activity_id": constant(None),
         "last_incoming_mail_time": constant(None),
         "last_outgoing_mail_time": constant(None),
-        **counters("products_count", "participants_count", *_ACTIVITY_COUNTS),
+        **dict.fromkeys(("products_count", "participants_count", "followers_count"), constant(0)),
+        **counters(*_ACTIVITY_COUNTS),
     },
     edited=(
         *("title", "owner_id", "person_id", "org_id", "value", "currency", "probability"),
@@ -155,6 +172,12 @@ DEAL: Final = Shape(
     ),
     complete=_pipeline_of_stage,
     actions=(_move, _close, _archive),
+    asked_for=frozenset(
+        (
+            *("next_activity_id", "last_activity_id", "first_won_time", "products_count", "participants_count"),
+            *("followers_count", *_ACTIVITY_COUNTS, *_MAIL_TIMES, "smart_bcc_email", "source_lead_id"),
+        )
+    ),
 )
 
 LEAD: Final = Shape(
@@ -178,8 +201,10 @@ LEAD: Final = Shape(
         "next_activity_id": constant(None),
         "visible_to": one_of(1, 3, 5, 7),
     },
-    edited=("title", "owner_id", "label_ids", "person_id", "is_archived", "was_seen", "value", "expected_close_date"),
+    edited=("title", "owner_id", "label_ids", "person_id", "was_seen", "value", "expected_close_date"),
+    actions=(lambda _draw, lead, _now: {"is_archived": not lead["is_archived"]},),
     milliseconds=True,
+    made_of="uuid",
 )
 
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from sandbox.cloud import Company
 from sandbox.events import Event
+from sandbox.records import POLLED
 from sandbox.shelf import Id
 
 _BUSY: Final[Mapping[str, int]] = {
@@ -33,6 +34,9 @@ _PARENTS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "project": (("task", "project_id"),),
 }
 """Entity -> columns that refer to it."""
+
+_FIXED: Final = frozenset(("user_permission", "currency"))
+"""Never deleted."""
 
 _NEEDED_EMPTY: Final = frozenset(("pipeline", "stage", "board", "phase"))
 _FEWEST: Final = 2
@@ -124,6 +128,31 @@ def _restore(company: Company) -> list[Event]:
     return [company.restore(entity, record_id)]
 
 
+def _convert_back(company: Company) -> list[Event]:
+    """A deal becomes a lead: the deal is deleted once the lead is there."""
+    deal_id = company.draw.ref("deal")
+    if deal_id is None or len(company.live["deal"]) <= _FEWEST:
+        return []
+    deal = company.live["deal"][deal_id]
+    taken = {"title": deal["title"], "person_id": deal["person_id"], "organization_id": deal["org_id"]}
+    lead = company.create("lead", source_deal_id=deal_id, custom_fields=deal["custom_fields"], **taken)
+    return [lead, company.delete("deal", deal_id, correlation_id=lead.correlation_id)]
+
+
+def _silent(company: Company) -> list[Event]:
+    """Something that only polling notices: no webhook tells of it."""
+    entity = company.draw.one_of(tuple(POLLED))
+    record_id = company.draw.ref(entity)
+    roll = company.draw.number(0, 2)
+    if record_id is None or roll == 0:
+        company.try_create(entity)
+    elif roll == 1 and POLLED[entity].edited:
+        company.edit(entity, record_id)
+    elif entity not in _FIXED and len(company.live[entity]) > _FEWEST:
+        company.delete(entity, record_id)
+    return []
+
+
 def _deactivate(company: Company) -> list[Event]:
     """A user is never deleted: it becomes inactive, or active again."""
     user_id = company.draw.ref("user")
@@ -134,6 +163,6 @@ def _deactivate(company: Company) -> list[Event]:
 
 
 _HAPPENINGS: Final[tuple[Callable[[Company], list[Event]], ...]] = (
-    *(_edit, _create, _delete, _bulk_edit, _merge, _convert, _restore, _deactivate),
+    *(_edit, _create, _delete, _bulk_edit, _merge, _convert, _restore, _deactivate, _convert_back, _silent),
 )
-_WEIGHTS: Final = (68, 14, 7, 3, 2, 2, 3, 1)
+_WEIGHTS: Final = (68, 14, 7, 3, 2, 2, 3, 1, 1, 5)

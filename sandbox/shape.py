@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sandbox.draw import Draw
 from sandbox.shelf import Record
@@ -54,6 +54,10 @@ class Shape:
     complete  makes columns agree with each other (a deal's pipeline is that of its stage); after making and editing
     actions   what happens to such a record besides edits; given the time of the change, they return changed columns
     created, updated  its time columns, None where it has none
+    key       its primary key
+    asked_for  columns that the REST API tells only to who asks for them
+    alone     column in which no two of them are the same
+    made_of   what a new record is known by: the next number, a UUID, or columns of its own
     """
 
     columns: Mapping[str, Generator]
@@ -63,3 +67,14 @@ class Shape:
     created: str | None = "add_time"
     updated: str | None = "update_time"
     milliseconds: bool = False
+    key: tuple[str, ...] = ("id",)
+    asked_for: frozenset[str] = frozenset()
+    alone: str | None = None
+    made_of: Literal["number", "uuid", "columns"] = "number"
+
+    @property
+    def apart(self) -> tuple[str, ...]:
+        """The columns that must not be those of another record, among those that are made up."""
+        if self.made_of == "columns":
+            return self.key
+        return () if self.alone is None else (self.alone,)

@@ -4,17 +4,23 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-Id = int | str
-"""A number; a UUID as text for leads."""
+Id = int | str | tuple[Any, ...]
+"""A number; text for those known by a UUID, a code or a name; the columns of a key that has several."""
 
 Record = dict[str, Any]
 """One record in the vocabulary of the REST API. Never changed in place: events share it."""
 
 
+def identity(key: tuple[str, ...], record: Record) -> Id:
+    """The id of a record with this primary key."""
+    return record[key[0]] if len(key) == 1 else tuple(record[column] for column in key)
+
+
 class Shelf:
     """Records by id. `pick` is constant-time, because the demo picks thousands of times a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: tuple[str, ...] = ("id",)) -> None:
+        self._key = key
         self._records: dict[Id, Record] = {}
         self._ids: list[Id] = []
         self._place: dict[Id, int] = {}
@@ -32,7 +38,7 @@ class Shelf:
         return iter(self._records.values())
 
     def put(self, record: Record) -> None:
-        record_id = record["id"]
+        record_id = identity(self._key, record)
         if record_id not in self._records:
             self._place[record_id] = len(self._ids)
             self._ids.append(record_id)

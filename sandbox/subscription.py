@@ -21,6 +21,7 @@ class Subscription:
     strikes       failed first attempts since the last ban; a success does not take them back (documented: only a ban)
     banned_until  None while events are sent
     succeeded_at  the last success, or the start
+    attempted_at  the last attempt, None before the first; `last_status` is its answer, None if there was none
     """
 
     succeeded_at: float
@@ -29,6 +30,8 @@ class Subscription:
     bans: int = 0
     banned_until: float | None = None
     deleted: bool = False
+    attempted_at: float | None = None
+    last_status: int | None = None
 
     def admits(self, now: float) -> bool:
         """Whether an event of this moment is sent at all. What is not, is lost for good."""
@@ -37,6 +40,9 @@ class Subscription:
         if now - self.succeeded_at >= PATIENCE * self.scale:
             self.deleted = True
         return self.banned_until is None and not self.deleted
+
+    def attempted(self, now: float, status: int | None) -> None:
+        self.attempted_at, self.last_status = now, status
 
     def succeeded(self, now: float) -> None:
         self.succeeded_at = now

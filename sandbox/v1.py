@@ -81,11 +81,11 @@ def _value(column: str, value: Any) -> Any:
     if column in _CLOCKS:
         return value[:5] if value else ""
     if column.endswith("_time") or column in _TIMES:
-        return _bare(value) or ("" if column in _EMPTY_AS_TEXT else None)
+        return bare(value) or ("" if column in _EMPTY_AS_TEXT else None)
     return str(value) if column == "visible_to" else value
 
 
-def _bare(time: str | None) -> str | None:
+def bare(time: str | None) -> str | None:
     """Times are in UTC and come without a zone."""
     return time and time[:19].replace("T", " ")
 
@@ -97,7 +97,7 @@ def _nothing(_record: Record, _names: Names) -> Record:
 def _deal(record: Record, names: Names) -> Record:
     return {
         # Unlike v2, v1 was recorded with an update time on an added deal.
-        "update_time": _bare(record["update_time"] or record["add_time"]),
+        "update_time": bare(record["update_time"] or record["add_time"]),
         "label": ",".join(map(str, record["label_ids"])) or None,
         "active": record["status"] == "open" and not record["is_deleted"],
         "cc_email": f"company+deal{record['id']}@pipedrivemail.example",

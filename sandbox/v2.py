@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from sandbox.events import V2_DEFINITIONS
 from sandbox.fields import ADDRESS_PARTS, CARRIERS
-from sandbox.records import SHAPES
+from sandbox.records import ALL
 from sandbox.shelf import Record
 
 Source = str | Callable[[Record], Any]
@@ -18,9 +19,10 @@ def _same(*columns: str) -> dict[str, Source]:
 
 
 def _rest_shape(entity: str) -> dict[str, Source]:
-    shape = SHAPES[entity]
+    shape = ALL[entity]
     times = [column for column in (shape.created, shape.updated) if column]
-    return _same("id", *shape.columns, *times, *(("custom_fields",) if entity in CARRIERS else ()))
+    columns = (*shape.key, *shape.columns, *times, *(("custom_fields",) if entity in CARRIERS else ()))
+    return _same(*(column for column in columns if column not in shape.asked_for))
 
 
 def _label(record: Record) -> int | None:
@@ -125,7 +127,7 @@ KEYS: Final[Mapping[str, Mapping[str, Source]]] = {
         "access": lambda _record: None,
         **{column: _bare(column) for column in ("created", "modified", "last_login")},
     },
-    **{entity: _rest_shape(entity) for entity in _UNDOCUMENTED},
+    **{entity: _rest_shape(entity) for entity in (*_UNDOCUMENTED, *V2_DEFINITIONS)},
 }
 
 

@@ -48,6 +48,7 @@ ACTIVITY: Final = Shape(
     edited=("subject", "type", "owner_id", "due_date", "due_time", "duration", "busy", "public_description", "note"),
     complete=_participants,
     actions=(_done,),
+    asked_for=frozenset(("attendees",)),
 )
 
 NOTE: Final = Shape(
@@ -72,6 +73,12 @@ NOTE: Final = Shape(
     actions=(lambda _draw, note, _now: {"pinned_to_deal_flag": not note["pinned_to_deal_flag"]},),
 )
 
+
+def _first_is_admin(_draw: Draw, user: Record) -> Record:
+    """Whoever founded the company may do everything."""
+    return {**user, "access": [{**one, "admin": user["id"] == 1} for one in user["access"]]}
+
+
 USER: Final = Shape(
     columns={
         "name": lambda draw: f"{draw.one_of(FIRST)} {draw.number(1, 99)}",
@@ -95,6 +102,7 @@ USER: Final = Shape(
         "is_deleted": constant(False),
     },
     edited=("name", "default_currency", "locale", "phone", "timezone_name"),
+    complete=_first_is_admin,
     actions=(lambda _draw, _user, now: {"last_login": now},),
     created="created",
     updated="modified",
@@ -128,9 +136,16 @@ def _advance(draw: Draw, project: Record, _now: str) -> Record:
     return {} if phase in (None, project["phase_id"]) else {"phase_id": phase}
 
 
+def _archive(draw: Draw, project: Record, now: str) -> Record:
+    """Taken out of its archive again as well."""
+    return {"archive_time": None if project["archive_time"] else now} if draw.chance(0.5) else {}
+
+
 def _several(entity: str, most: int) -> Any:
     return lambda draw: draw.refs(entity, most)
 
+
+PROJECT_LABELS: Final = (31, 32, 33)
 
 PROJECT: Final = Shape(
     columns={
@@ -145,14 +160,14 @@ PROJECT: Final = Shape(
         "deal_ids": _several("deal", 3),
         "person_ids": _several("person", 2),
         "org_ids": _several("organization", 2),
-        "label_ids": lambda draw: draw.some_of((31, 32, 33), 2),
+        "label_ids": lambda draw: draw.some_of(PROJECT_LABELS, 2),
         "health_status": rarely(between(1, 3)),
         "status_change_time": constant(None),
         "archive_time": constant(None),
     },
     edited=("title", "description", "owner_id", "start_date", "end_date", "deal_ids", "label_ids", "health_status"),
     complete=_board_of_phase,
-    actions=(_finish, _advance),
+    actions=(_finish, _advance, _archive),
 )
 
 TASK: Final = Shape(

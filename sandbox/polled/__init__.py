@@ -1,0 +1,1 @@
+"""What sends no webhooks: only who asks again notices that it changed."""
