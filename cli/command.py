@@ -54,14 +54,16 @@ def operate(
         sys.exit(EXIT_FAILED)
 
 
-def operate_long(command: Callable[..., Coroutine[Any, Any, bool]], *arguments: Any, **options: Any) -> None:
+def operate_long(
+    command: Callable[..., Coroutine[Any, Any, bool]], *arguments: Any, make_database: bool = False, **options: Any
+) -> None:
     """Likewise, for one that is given `stop`: set by Ctrl-C or SIGTERM, at which it ends with all in order."""
 
     async def run(dsn: str) -> bool:
         with stop_requested() as stop:
             return await command(dsn, *arguments, stop=stop, **options)
 
-    operate(run)
+    operate(run, make_database=make_database)
 
 
 def configure(role: str, settings: Settings, *, level: str | None = None) -> None:
@@ -70,9 +72,12 @@ def configure(role: str, settings: Settings, *, level: str | None = None) -> Non
 
 
 @asynccontextmanager
-async def pool(dsn: str, *, size: int = 1) -> AsyncIterator[Pool]:
-    """Connections of a command. What the database cannot do now, or has not, is told as a Problem."""
-    found = await create_pool(dsn, size=size, application="pipemirror cli")
+async def pool(dsn: str, *, size: int = 1, lasting: bool = False) -> AsyncIterator[Pool]:
+    """Connections of a command, `lasting` as in `create_pool`.
+
+    What the database cannot do now, or has not, is told as a Problem.
+    """
+    found = await create_pool(dsn, size=size, application="pipemirror cli", lasting=lasting)
     try:
         yield found
     except Exception as error:

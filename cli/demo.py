@@ -1,32 +1,35 @@
-"""`pipemirror demo`: a made-up company, a receiver, a worker and a Postgres in one process, and a proof at the end."""
+"""`pipemirror demo`: an account is connected and mirrored live, all in one process, with a proof at the end."""
 
 import asyncio
 import random
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import structlog
 import typer
+from pydantic import SecretStr
 from rich.live import Live
 
-from cli import embedded, mirrored, roles
+from cli import embedded, roles
+from cli.comparing import Comparison, Verdict
+from cli.operating.connecting import connect_account
+from cli.operating.undertaking import CONNECTIONS
+from cli.sandbox_alone import LIMITS
 from cli.scoreboard import Reading, Scoreboard
 from runtime.measurements import EVENTS
 from runtime.metrics import Metrics
-from runtime.settings import Settings, signing_secrets
+from runtime.settings import Settings
 from runtime.shutdown import stop_requested
-from sandbox.cloud import Company, Truth
-from sandbox.compare import differences
+from sandbox.cloud import Company
 from sandbox.deliveries import Pace
-from sandbox.ledger import Counters
-from sandbox.live import Outcome
-from sandbox.live import run as run_company
+from sandbox.live import Outcome, run_subscribed
 from sandbox.mischief import Mischief
-from schema.credentials import derive
+from sandbox.rest.api import Rest
+from sandbox.rest.server import TOKEN, serve
+from sandbox.shelf import Id
 from store import status
 from store.companies import find
 from store.database import Connection, Pool, create_pool
@@ -34,8 +37,6 @@ from worker.upkeep.migrate import migrate
 
 _log = structlog.stdlib.get_logger(__name__)
 COMPANY_ID = 1_234_567
-CATCH_UP_SECONDS = 60.0
-SHOWN_DIFFERENCES = 20
 
 _FIRST_QUERY = "select id, title, status, value, currency from pipedrive_raw.deals order by _synced_at desc limit 10;"
 
@@ -51,13 +52,6 @@ FROM pipemirror.events
 """
 
 
-class Verdict(NamedTuple):
-    """What the comparison came to, and the lines that say so."""
-
-    lines: list[str]
-    equal: bool
-
-
 async def demo(data_dir: Path, *, seconds: float | None, rate: float, deals: int) -> bool:
     """Run until `seconds` are over or it is interrupted; whether the mirror then equals the company."""
     home = data_dir / "demo"
@@ -69,74 +63,73 @@ async def demo(data_dir: Path, *, seconds: float | None, rate: float, deals: int
         with stop_requested() as stop:
             if seconds is not None:
                 asyncio.get_running_loop().call_later(seconds, stop.set)
-            verdict = await _mirror(home, server.dsn, stop, rate=rate, deals=deals)
+            lines, equal = await _mirror(home, server.dsn, stop, rate=rate, deals=deals)
         # Only now: the live view redraws the end of the screen until it is closed.
-        typer.echo("\n".join(verdict.lines))
-        return verdict.equal
+        typer.echo("\n".join(lines))
+        return equal
     finally:
         await asyncio.to_thread(server.stop)
 
 
 async def _mirror(home: Path, dsn: str, stop: asyncio.Event, *, rate: float, deals: int) -> Verdict:
-    settings = Settings(data_dir=home, database_url=None, amqp_url=None)
-    process = roles.Process(settings, asyncio.Event())
-    counters = Counters()
-    board = Scoreboard(counters)
+    """Receiver and worker, as `up` has them; an account that there was before; and `connect`."""
+    process = roles.Process(Settings(data_dir=home, database_url=None, amqp_url=None), asyncio.Event())
+    company, heard = _company(deals), set[tuple[str, Id]]()
+    company.watchers.append(lambda event: heard.add((event.entity, event.id)))
     async with AsyncExitStack() as stack:
         await migrate(dsn)
-        pool = await create_pool(dsn, size=2, application="pipemirror demo")
+        pool = await create_pool(dsn, size=CONNECTIONS, application="pipemirror demo")
         stack.push_async_callback(pool.close)
         subscription = await stack.enter_async_context(roles.subscribed(process))
         worker = await stack.enter_async_context(roles.working(process, dsn, subscription))
         receiver = await stack.enter_async_context(roles.receiving(process, subscription, port=0))
         # A worker that fails ends the demo; why, it says itself when its context is left.
         worker.add_done_callback(lambda _: stop.set())
-        await stack.enter_async_context(_watching(pool, process.metrics, board))
-        outcome = await _live(settings, receiver.port, counters, stop, rate=rate, deals=deals)
-        lines = await _compare_when_caught_up(pool, outcome.truth, worker)
-        return await _verdict(pool, outcome, lines)
+        serving = serve(company, limits=LIMITS, deliveries=_MISCHIEF, pace=Pace(clock_scale=0.01))
+        rest = await stack.enter_async_context(serving)
+        living = await stack.enter_async_context(_living(company, rest, rate))
+        settings = _settings(home, receiver.port, rest)
+        if not await connect_account(dsn, settings, stop=asyncio.Event()):
+            return Verdict(["mirror differs from sandbox: not all of the account could be read"], equal=False)
+        async with _watching(pool, process.metrics, Scoreboard(rest.subscriptions.ledger.counters)):
+            await stop.wait()
+            outcome = await living()
+        typer.echo("the account is read once more, and all of it compared", err=True)
+        return await Comparison(pool, settings, company, outcome, heard, worker).verdict()
 
 
-async def _live(
-    settings: Settings, port: int, counters: Counters, stop: asyncio.Event, *, rate: float, deals: int
-) -> Outcome:
+def _company(deals: int) -> Company:
     rng = random.Random(time.time_ns())  # noqa: S311 - a made-up company, not a secret
-    company = Company(rng, COMPANY_ID, lambda: time.time_ns() // 1_000, deals=deals)
-    return await run_company(
-        company,
-        f"http://127.0.0.1:{port}/webhooks/{COMPANY_ID}",
-        str(COMPANY_ID),
-        derive(signing_secrets(settings)[0], COMPANY_ID),
-        rate=rate,
-        stop=stop,
-        rng=rng,
-        mischief=_MISCHIEF,
-        pace=Pace(clock_scale=0.01),
-        counters=counters,
+    return Company(rng, COMPANY_ID, lambda: time.time_ns() // 1_000, deals=deals)
+
+
+def _settings(home: Path, receiver_port: int, rest: Rest) -> Settings:
+    """What a person would set."""
+    return Settings(
+        data_dir=home,
+        database_url=None,
+        amqp_url=None,
+        public_url=f"http://127.0.0.1:{receiver_port}",
+        pipedrive_api_url=rest.url,
+        pipedrive_api_token=SecretStr(TOKEN),
     )
 
 
-async def _compare_when_caught_up(pool: Pool, truth: Truth, worker: "asyncio.Task[None]") -> list[str]:
-    """The differences that remain once the queue had time to empty."""
-    deadline = time.monotonic() + CATCH_UP_SECONDS
-    while True:
-        async with pool.acquire() as connection:
-            lines = differences(truth, await mirrored.read(connection, COMPANY_ID))
-        if not lines or worker.done() or time.monotonic() > deadline:
-            return lines
-        await asyncio.sleep(0.25)
+@asynccontextmanager
+async def _living(company: Company, rest: Rest, rate: float) -> AsyncIterator[Callable[[], Awaitable[Outcome]]]:
+    """The company changes from now on, whoever listens; until what is yielded is called, which ends its life."""
+    stop = asyncio.Event()
+    life = asyncio.create_task(run_subscribed(company, rest.subscriptions, rate=rate, stop=stop))
 
+    async def ended() -> Outcome:
+        stop.set()
+        return await life
 
-async def _verdict(pool: Pool, outcome: Outcome, differing: list[str]) -> Verdict:
-    async with pool.acquire() as connection:
-        events = await connection.fetchval("SELECT count(*) FROM pipemirror.events")
-    truth = outcome.truth
-    live, deleted = (sum(len(kind[entity]) for entity in truth.carried) for kind in (truth.live, truth.deleted))
-    if differing:
-        shown = [f"  {line}" for line in differing[:SHOWN_DIFFERENCES]]
-        return Verdict([f"mirror differs from sandbox: {len(differing)} differences", *shown], equal=False)
-    records = f"{live + deleted} records, {events} events ({live} live and {deleted} deleted records)"
-    return Verdict([f"mirror equals sandbox: {records}"], equal=True)
+    try:
+        yield ended
+    finally:
+        life.cancel()
+        await asyncio.gather(life, return_exceptions=True)
 
 
 @asynccontextmanager

@@ -8,19 +8,17 @@ from typing import Annotated, Any
 import typer
 
 from cli import roles
-from cli.command import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, Json, UsageError, configure, operate
+from cli.command import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, UsageError, configure, operate
 from cli.demo import demo as run_demo
 from cli.doctor import doctor
-from cli.operating import companies, letters, replaying, status
-from cli.output import show
-from cli.sandbox_alone import run_sandbox
+from cli.operating import companies, connecting, letters, reading, reconciling, replaying, status, subscribing
+from cli.sandbox_alone import run_sandbox, serve_sandbox
 from cli.values import address, finite, identity
 from runtime import logs
 from runtime.release import RELEASE
-from runtime.settings import has_secret, kept_at, load, signing_secrets
+from runtime.settings import load
 from runtime.shutdown import stop_requested
 from runtime.watchdog import watched_loop
-from schema.credentials import derive
 from schema.errors import Misconfigured, NotNow, Problem
 from worker.upkeep.migrate import migrate as run_migrations
 
@@ -32,14 +30,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-webhooks = typer.Typer(help="The subscription at Pipedrive.", no_args_is_help=True)
-app.add_typer(webhooks, name="webhooks")
+app.add_typer(subscribing.app, name="webhooks")
 app.add_typer(companies.app, name="companies")
 app.add_typer(letters.app, name="dead-letters")
 
 _NEEDS_QUEUE = ("WEBHOOK_SECRET",)
-
-_THE_SAME_FOR_ALL = {"version": "2.0", "event action": "*", "event object": "*"}
 
 
 def main() -> None:
@@ -129,30 +124,10 @@ async def _migrate(dsn: str) -> bool:
 app.command()(status.status)
 app.command()(doctor)
 app.command()(replaying.replay)
-
-
-@webhooks.command()
-def credentials(
-    company: Annotated[int, typer.Option(parser=identity, metavar="ID", help="Company id.")],
-    as_json: Json = False,
-) -> None:
-    """What to enter in Pipedrive's webhook form.
-
-    Needs no database. With --json: `url`, `user` and `password` alone.
-    """
-    settings = load(_NEEDS_QUEUE)
-    base = settings.public_url or f"http://{settings.receiver_host}:{settings.receiver_port}"
-    is_new = not has_secret(settings)
-    found = {
-        "url": f"{base}/webhooks/{company}",
-        "user": str(company),
-        "password": derive(signing_secrets(settings)[0], company),
-    }
-    show(found if as_json else _THE_SAME_FOR_ALL | found, as_json=as_json)
-    if settings.public_url is None:
-        typer.echo("PUBLIC_URL is not set: Pipedrive cannot reach this address yet.", err=True)
-    if is_new:
-        typer.echo(f"{kept_at(settings).absolute()} was made: `pipemirror up` must run in this folder.", err=True)
+app.command()(connecting.connect)
+app.command()(reading.backfill)
+app.command()(reading.sweep)
+app.command()(reconciling.reconcile)
 
 
 @app.command()
@@ -164,8 +139,21 @@ def sandbox(
     ] = None,
     rate: Annotated[float, typer.Option(help="Events per second.", min=0.1, max=5000)] = 20,
     deals: Annotated[int, typer.Option(help="Deals at the start.", min=1, max=100_000)] = 200,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            help="Serve Pipedrive's REST API here instead, 0 for any free port; webhooks go to who subscribes there.",
+            min=0,
+            max=65_535,
+        ),
+    ] = None,
 ) -> None:
     """The made-up company alone, posting to a receiver."""
+    if port is not None:
+        settings = load()
+        configure("sandbox", settings)
+        asyncio.run(_until_stopped(lambda stop: serve_sandbox(settings, company, port, stop, rate=rate, deals=deals)))
+        return
     settings = load(_NEEDS_QUEUE)
     configure("sandbox", settings)
     asyncio.run(_until_stopped(lambda stop: run_sandbox(settings, company, url, stop, rate=rate, deals=deals)))

@@ -19,6 +19,8 @@ async def read(connection: Connection, company_id: int) -> Mirrored:
     schema = quoted(raw_schema(company.slug))
     found: Mirrored = {}
     for entity in ENTITIES:
-        rows = await connection.fetch(f"SELECT id, to_jsonb(row) AS row FROM {schema}.{quoted(entity.plural)} AS row")
-        found[entity.name] = {row["id"]: row["row"] for row in rows}
+        key = ", ".join(map(quoted, entity.key_names))
+        table = f"{schema}.{quoted(entity.plural)}"
+        rows = await connection.fetch(f"SELECT {key}, to_jsonb(mirrored) AS as_json FROM {table} AS mirrored")
+        found[entity.name] = {entity.id_of(row): row["as_json"] for row in rows}
     return found

@@ -12,26 +12,34 @@ from types import MappingProxyType
 from typing import Final
 
 import cli
+import pipedrive
 import receiver
 import runtime
 import schema
 import store
 import worker
+from cli.entity_pages import entities_page, not_mirrored_page
+from pipedrive.errors import AccountRefused, ListingRefused, NotBefore
 from runtime.measurements import metrics_page
 from runtime.settings import settings_page
 from schema.errors import BadContent, Impaired, Misconfigured, NotNow, Problem
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
 
-_ROOMS: Final = (schema, runtime, store, receiver, worker, cli)
+_ROOMS: Final = (schema, runtime, pipedrive, store, receiver, worker, cli)
 _FAMILIES: Final = (
     (BadContent, "One event can never be written as it is: it becomes a dead letter, the others go on."),
     (NotNow, "It cannot be done now: work is kept and tried again, nothing is lost. A command that meets it exits 3."),
     (Impaired, "It works, but something is not as it should be: `/readyz` stays 200 and names it."),
+    (
+        AccountRefused,
+        "Nothing of this account can be read from Pipedrive until a person does something; what is mirrored stays.",
+    ),
+    (ListingRefused, "One list or record of Pipedrive's API cannot be read: the others go on."),
     (Misconfigured, "It cannot even start: exit code 2."),
     (Problem, "None of these: something is wrong that trying again does not mend. A process ended by it exits 1."),
 )
-_ONLY_FAMILIES: Final = (BadContent, NotNow, Impaired)
+_ONLY_FAMILIES: Final = (BadContent, NotNow, NotBefore, Impaired, AccountRefused, ListingRefused)
 
 
 def problems() -> list[type[Problem]]:
@@ -61,7 +69,13 @@ def errors_page() -> str:
 
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
-    {"errors.md": errors_page, "metrics.md": metrics_page, "settings.md": settings_page}
+    {
+        "entities.md": entities_page,
+        "errors.md": errors_page,
+        "metrics.md": metrics_page,
+        "not-mirrored.md": not_mirrored_page,
+        "settings.md": settings_page,
+    }
 )
 
 

@@ -13,6 +13,7 @@ import structlog
 import typer
 
 from cli import conditions, embedded, lanes
+from cli.reading import healing
 from receiver.app import Door, Receiver, serve
 from receiver.outlet import Outlet
 from receiver.ways import Ways
@@ -21,8 +22,9 @@ from runtime import amqp, spool
 from runtime.amqp import AmqpPublisher, AmqpSubscription
 from runtime.backoff import Seldom
 from runtime.health import Check
+from runtime.keys import signing_secrets
 from runtime.metrics import Metrics
-from runtime.settings import Settings, signing_secrets
+from runtime.settings import Settings
 from runtime.spool import SpoolSubscription, SpoolWriter
 from runtime.spool.room import Room
 from runtime.transport import Subscription
@@ -141,7 +143,7 @@ async def database(settings: Settings, *, make: bool = False, tell: bool = False
     if not make and not embedded.exists(settings.data_dir):
         raise Misconfigured(
             f"there is no embedded database under {settings.data_dir.absolute()}: "
-            "run this in the folder where `pipemirror up` runs, or set DATA_DIR or DATABASE_URL"
+            "run this in the folder of `pipemirror up` or `connect`, or set DATA_DIR or DATABASE_URL"
         )
     server = await asyncio.to_thread(embedded.start, settings.data_dir)
     if tell:
@@ -166,6 +168,7 @@ def worker_options(settings: Settings, dsn: str) -> worker.Options:
         database_url=dsn,
         journal_days=settings.journal_days,
         numbered_slugs=settings.pipedrive_client_id is not None,
+        healing=healing(settings),
     )
 
 

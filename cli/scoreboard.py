@@ -14,6 +14,9 @@ from sandbox.ledger import Counters
 WINDOW = 10
 """Readings that the rate is taken over."""
 
+TABLES = 18
+"""Tables that are shown: as many as a screen has lines for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -60,8 +63,10 @@ class Scoreboard:
         rows = Table(box=None, pad_edge=False)
         rows.add_column("table")
         rows.add_column("live rows", justify="right")
-        for name, count in last.rows.items():
-            rows.add_row(name, f"{count:,}")
+        largest = sorted(last.rows.items(), key=lambda item: item[1], reverse=True)[:TABLES]
+        for name, count in largest:
+            if count:
+                rows.add_row(name, f"{count:,}")
         facts = Text.assemble(
             ("events        ", "dim"), f"{last.events:,}   {self.rate:,.0f}/s\n",
             ("lag           ", "dim"), f"p50 {_ms(last.lag_p50)}   p99 {_ms(last.lag_p99)}\n",

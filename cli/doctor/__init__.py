@@ -12,6 +12,7 @@ import typer
 from cli import embedded, roles
 from cli.command import EXIT_FAILED, Json, configure
 from cli.doctor.finding import Finding, elsewhere, guarded
+from cli.doctor.of_accounts import of_accounts
 from cli.doctor.of_broker import of_broker
 from cli.doctor.of_database import of_database
 from cli.doctor.of_receivers import of_receivers
@@ -65,7 +66,10 @@ async def _database(settings: Settings) -> list[Finding]:
             )
         ]
     async with roles.database(settings) as dsn:
-        return await of_database(dsn)
+        found = await of_database(dsn)
+        if any(finding.verdict == "fail" for finding in found):
+            return [*found, elsewhere("Pipedrive", "not looked at before the database is right")]
+        return found + await guarded("Pipedrive", partial(of_accounts, settings, dsn))
 
 
 def _print(findings: Sequence[Finding]) -> None:

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from cli import spooled
 from cli.doctor.finding import Finding, elsewhere, fail, ok, warn
-from runtime.settings import Settings, has_secret, signing_secrets
+from runtime.keys import has_secret, signing_secrets
+from runtime.settings import Settings
 from runtime.spool.file import SUFFIX, SpoolFile
 from runtime.spool.lease import Lease
 from runtime.spool.place import RESERVE, refuse_network

@@ -15,6 +15,7 @@ import typer
 from cli import receivers, spooled
 from cli.command import Json, Yes, confirm, operate_long, pool
 from cli.lanes import consumed
+from cli.operating.unsubscribing import BY_HAND, NO_TOKEN, unsubscribe
 from cli.output import show
 from cli.progress import progress
 from cli.values import address, identity
@@ -30,11 +31,13 @@ from store import companies, purges
 from store.companies import PURGED, Company
 from store.database import Pool
 from store.purges import Purge
+from worker.healing.alone import alone
 from worker.operations import purge as worker_purge
 
 WAIT: Final = 15.0
 """Seconds to wait for workers to meet the marks."""
 _LOOK: Final = 0.2
+_CONNECTIONS: Final = 4
 _GO_ON = "the same command goes on"
 
 
@@ -69,7 +72,7 @@ def purge(
 
 
 async def _purge(dsn: str, settings: Settings, wish: Wish, *, yes: bool, stop: asyncio.Event) -> bool:
-    async with pool(dsn) as found:
+    async with pool(dsn, size=_CONNECTIONS) as found:
         async with found.acquire() as connection:
             known = await companies.find(connection, wish.company_id)
         if known is None:
@@ -80,6 +83,7 @@ async def _purge(dsn: str, settings: Settings, wish: Wish, *, yes: bool, stop: a
             confirm(f"Delete {everything}, for ever?", f"{everything} would be deleted, for ever", yes=yes)
         company = await worker_purge.mark(found, wish.company_id)
         assert company is not None
+        await unsubscribe(settings, found, company.id)
         if not await _delete(found, company, stop):
             typer.echo(f"stopped; nothing of company {company.id} is applied any more; {_GO_ON}", err=True)
             return False
@@ -90,12 +94,14 @@ async def _purge(dsn: str, settings: Settings, wish: Wish, *, yes: bool, stop: a
 async def _delete(found: Pool, company: Company, stop: asyncio.Event) -> bool:
     """Whether it came to its end."""
     done, total = 0, await worker_purge.to_delete(found, company)
-    with progress(f"purging company {company.id}", total) as advance:
-        async for more in worker_purge.delete(found, company):
-            done += more
-            advance(done)
-            if stop.is_set():
-                return False
+    # A worker that is just reading its account notices with the next page, and would write down how far it came.
+    async with alone(found, company.id, within=WAIT):
+        with progress(f"purging company {company.id}", total) as advance:
+            async for more in worker_purge.delete(found, company):
+                done += more
+                advance(done)
+                if stop.is_set():
+                    return False
     return True
 
 
@@ -203,6 +209,7 @@ async def _receipt(found: Pool, wish: Wish, still: list[str]) -> bool:
         "begun_at": state.begun_at,
         "deleted": dict(sorted(state.deleted.items())),
         "deleted_at": state.deleted_at,
+        "webhooks": _webhooks(state),
         "spools": state.spools,
         "spools_passed_at": state.spools_passed_at,
         "queues": marks,
@@ -214,6 +221,20 @@ async def _receipt(found: Pool, wish: Wish, still: list[str]) -> bool:
     return state.final_at is not None
 
 
+def _webhooks(state: Purge) -> dict[str, Any]:
+    """What became of ours at Pipedrive, and what a person has to do about it, if anything."""
+    told = state.webhooks or {"removed": [], "problem": NO_TOKEN}
+    return told | {"by_hand": None if told["problem"] is None else BY_HAND}
+
+
+def _at_pipedrive(told: dict[str, Any]) -> str:
+    removed = f"removed {', '.join(map(str, told['removed']))}" if told["removed"] else ""
+    if told["problem"] is None:
+        return removed or "there was none of ours"
+    left = f"if there is one of ours, it still posts to us; {told['by_hand']} ({told['problem']})"
+    return f"{removed}; {left}" if removed else left
+
+
 def _words(told: dict[str, Any]) -> dict[str, Any]:
     deleted = ", ".join(f"{what} {rows:,}" for what, rows in told["deleted"].items() if rows)
     words = {
@@ -221,6 +242,7 @@ def _words(told: dict[str, Any]) -> dict[str, Any]:
         "purged": told["begun_at"],
         "deleted rows": deleted or "none",
         "deleted by": told["deleted_at"],
+        "webhooks at Pipedrive": _at_pipedrive(told["webhooks"]),
         "final": told["final_at"] or f"not yet; {_GO_ON}",
     }
     return words | {f"open {number}": reason for number, reason in enumerate(told["not_final_because"], 1)}

@@ -8,10 +8,15 @@ import typer
 
 from cli import roles
 from cli.command import Json, operate, pool
+from cli.operating.account_status import account_lines
 from cli.output import show, table
+from cli.reading import vault
+from cli.spans import age, spread
 from runtime.settings import Settings, load
-from schema.errors import NotNow
+from schema.entities import HEARD
+from schema.errors import Misconfigured, NotNow
 from store import status as status_store
+from store.database import Connection
 
 _PERCENTILES = ("p50", "p95", "p99")
 
@@ -27,12 +32,25 @@ def status(as_json: Json = False) -> None:
 async def _status(dsn: str, settings: Settings, *, as_json: bool) -> bool:
     async with pool(dsn) as found, found.acquire() as connection:
         told = await status_store.status(connection, datetime.now(UTC))
+        for company in told["companies"]:
+            await _try_keys(settings, connection, company)
     told |= await _backlog(settings)
     if as_json:
         show(told, as_json=True)
     else:
         _print(told)
     return True
+
+
+async def _try_keys(settings: Settings, connection: Connection, company: Mapping[str, Any]) -> None:
+    """Whether what this process knows opens the company's token: a worker with the same settings reads its account."""
+    token = (company["account"] or {}).get("token")
+    if token is not None:
+        try:
+            token["unreadable"] = None
+            await vault(settings).get(connection, company["id"])
+        except Misconfigured as problem:
+            token["unreadable"] = problem.reason
 
 
 async def _backlog(settings: Settings) -> dict[str, Any]:
@@ -45,34 +63,41 @@ async def _backlog(settings: Settings) -> dict[str, Any]:
 
 def _print(told: Mapping[str, Any]) -> None:
     if not told["companies"]:
-        typer.echo("no companies yet: the first authentic webhook of a company makes it known")
+        typer.echo("no companies yet: `pipemirror connect` makes one known, or its first authentic webhook")
     for company in told["companies"]:
-        _print_company(company)
+        _print_company(company, told["at"])
     for line in _below(told):
         typer.echo(line)
 
 
-def _print_company(company: Mapping[str, Any]) -> None:
+def _print_company(company: Mapping[str, Any], at: datetime) -> None:
     silence = company["silence_seconds"]
-    heard = "" if silence is None else f", last written {age(silence)} ago"
+    heard = "" if silence is None else f", last written {age(max(silence, 0.0))} ago"
     typer.echo(f"company {company['id']} ({company['slug']}, {company['state']}{heard})")
-    table([_line(entity) for entity in company["entities"]], indent=2)
+    told = [entity for entity in company["entities"] if entity["entity"] in HEARD or entity["events_1h"]]
+    table([_line(entity, at) for entity in told], indent=2)
+    read = {one["entity"]: one["rows"] for one in company["entities"] if one not in told}
+    if read:
+        typer.echo(f"  only read: {_numbers(read)}")
+    for line in account_lines(company["account"], at):
+        typer.echo(f"  {line}")
     if company["kept"]:
         typer.echo(f"  kept in the journal, in no table: {company['kept']:,} events")
     if company["dead_letters"]:
         typer.echo(f"  dead letters: {_numbers(company['dead_letters'])}")
 
 
-def _line(entity: Mapping[str, Any]) -> dict[str, Any]:
+def _line(entity: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    """What fits into 80 columns; `--json` has all."""
+    heard = entity["last_event"]
     rows = f"{'~' if entity['rows_estimated'] else ''}{entity['rows']:,}"
     return {
         "entity": entity["entity"],
         "rows": rows,
         "events/1h": entity["events_1h"],
-        "last event": entity["last_event"],
-        "last applied": entity["last_applied"],
-        "event to row p50/p95/p99": _spread(entity, "event_to_row"),
-        "receipt to row p50/p95/p99": _spread(entity, "receipt_to_row"),
+        "last event": "-" if heard is None else f"{age(max((at - heard).total_seconds(), 0.0))} ago",
+        "event to row\np50/p95/p99": _spread(entity, "event_to_row"),
+        "receipt to row\np50/p95/p99": _spread(entity, "receipt_to_row"),
     }
 
 
@@ -98,18 +123,4 @@ def _numbers(found: Mapping[str, int], unit: str = "") -> str:
 
 def _spread(entity: Mapping[str, Any], kind: str) -> str:
     found: Sequence[float | None] = [entity[f"{kind}_{percentile}_seconds"] for percentile in _PERCENTILES]
-    return " / ".join("-" if seconds is None else seconds_text(seconds) for seconds in found)
-
-
-def seconds_text(seconds: float) -> str:
-    """Short: 12 ms, 3.4 s, 2 min, 5 h, 3 d."""
-    if abs(seconds) < 1:
-        return f"{seconds * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 100 else age(seconds)  # noqa: PLR2004
-
-
-def age(seconds: float) -> str:
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+    return spread([seconds for seconds in found if seconds is not None])

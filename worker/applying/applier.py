@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import asyncpg
 import structlog
 
 from runtime.backoff import Backoff
@@ -22,7 +21,7 @@ from schema.event import Event, Readable, Refusal
 from store import companies, dead_letters, purges
 from store import held as held_events
 from store.companies import Company, OutdatedCompanyError
-from store.database import Connection, Pool, describe
+from store.database import Connection, Pool, describe, is_bad_content
 from store.dead_letters import DeadLetter
 from worker.applying import marks, mirror, parking
 from worker.applying.altered import altered
@@ -54,6 +53,7 @@ class Shared:
 
     breaker  a fault of ours is the same whoever meets it
     pools    what cuts off a connection of one has most likely cut off those of all
+    heard    is told what was committed of a company's events
     """
 
     companies: KnownCompanies
@@ -61,6 +61,11 @@ class Shared:
     breaker: Breaker
     tally: Tally
     pools: Sequence[Pool]
+    heard: Callable[[int, Applied], None]
+
+
+def nobody(_: int, __: Applied) -> None:
+    """For `Shared.heard`, where nobody asks."""
 
 
 def share(
@@ -70,12 +75,13 @@ def share(
     held: HeldCompanies | None = None,
     breaker: Breaker | None = None,
     pools: Sequence[Pool] = (),
+    heard: Callable[[int, Applied], None] = nobody,
     clock: Callable[[], float] = time.time,
 ) -> Shared:
     """`clock` reads seconds since 1970."""
     known = KnownCompanies(numbered_slugs=numbered_slugs)
     tally = Tally(metrics, LagWatch(metrics, clock))
-    return Shared(known, held or HeldCompanies(), breaker or Breaker(), tally, pools)
+    return Shared(known, held or HeldCompanies(), breaker or Breaker(), tally, pools, heard)
 
 
 class Applier:
@@ -95,6 +101,7 @@ class Applier:
         self._held = shared.held
         self._breaker = shared.breaker
         self._tally = shared.tally
+        self._heard = shared.heard
         self._persistence = Persistence(pool, metrics, shared.held, siblings=shared.pools, backoff=backoff, tries=tries)
         self.persist = self._persistence.persist
         self.read = self._companies.read
@@ -204,6 +211,7 @@ class Applier:
             self._companies.forget(company.id)
         elif outcome.applied.written:
             self._breaker.written(company.id, time.monotonic())
+            self._heard(company.id, outcome.applied)
         self._tally.committed(outcome.applied, outcome.letters, time.monotonic() - began)
 
     async def _transact(self, connection: Connection, company: Company, group: Sequence[Readable]) -> Outcome:
@@ -247,8 +255,7 @@ def _events(readable: Iterable[Readable]) -> list[Event]:
 
 def _problem_of(error: Exception) -> BadContent:
     """A value the database cannot hold is the content's fault; anything else is ours."""
-    state = getattr(error, "sqlstate", None) or ""
-    if isinstance(error, asyncpg.DataError) or state.startswith("22"):
+    if is_bad_content(error):
         return BadValue(describe(error))
     if isinstance(error, RecursionError):
         return BadValue("the body is nested too deeply")

@@ -15,11 +15,12 @@ from schema.change import Change, RecordId, by_types
 from schema.columns import instant, to_json
 from schema.custom_fields import Types
 from schema.ddl import HISTORY, raw_schema
-from schema.entity import Entity
+from schema.entity import Entity, id_text
 from schema.errors import Conflict
 from schema.event import Event
 from schema.history import FieldChange, of_diffs
-from schema.record import Record, fold, load, mend, row
+from schema.record import Record, fold, mend
+from schema.row import load, row
 from schema.version import moment
 from store import companies, fields
 from store.companies import ACTIVE, PURGED, Company, FieldType
@@ -116,8 +117,8 @@ async def _write_table(
     connection: Connection, company: Company, entity: Entity, changes: list[Change], told: _Told
 ) -> None:
     ids = list(dict.fromkeys(change.id for change in changes))
-    rows = await connection.fetch(dml.lock_rows(company.slug, entity), ids)
-    records = {found["id"]: load(entity, dict(found)) for found in rows}
+    rows = await connection.fetch(dml.lock_rows(company.slug, entity), *dml.ids(entity, ids))
+    records = {entity.id_of(found): load(entity, dict(found)) for found in rows}
     types = await _known_types(connection, company, entity, changes, told)
     moved: dict[RecordId, Record] = {}
     for record_id, group in groupby((by_types(change, types) for change in changes), key=lambda change: change.id):
@@ -168,7 +169,7 @@ async def upsert(connection: Connection, company: Company, entity: Entity, moved
     if not moved:
         return
     in_order = itemgetter(*dml.written(entity))
-    parameters = [in_order({"id": record_id, **row(entity, record)}) for record_id, record in moved.items()]
+    parameters = [in_order(entity.key_cells(record_id) | row(entity, record)) for record_id, record in moved.items()]
     stored = await connection.fetchmany(dml.upsert(company.slug, entity), parameters)
     if len(stored) != len(moved):
         raise Conflict(f"{len(moved) - len(stored)} {entity.plural} were written by another worker first")
@@ -189,7 +190,7 @@ def _as_learnt(entity: str, types: Types, company: Company) -> set[FieldType]:
 
 async def _note_merges(connection: Connection, company: Company, changes: Iterable[Change]) -> None:
     merges = sorted(
-        (change.entity.name, str(change.id), str(change.merged_into), instant(moment(change.version)))
+        (change.entity.name, id_text(change.id), id_text(change.merged_into), instant(moment(change.version)))
         for change in changes
         if change.merged_into is not None
     )
@@ -213,7 +214,7 @@ async def _write_history(connection: Connection, company: Company, history: Sequ
 def _history_row(change: FieldChange) -> tuple[Any, ...]:
     return (
         change.entity.name,
-        str(change.id),
+        id_text(change.id),
         change.field,
         to_json(change.old),
         to_json(change.new),

@@ -9,7 +9,7 @@ from typing import Any
 
 from schema import dml
 from schema.custom_fields import Types
-from schema.entity import Entity
+from schema.entity import Entity, id_text
 from schema.history import FieldChange
 from store import fields
 from store.companies import Company
@@ -38,7 +38,7 @@ async def retell(connection: Connection, company: Company, disturbed: Sequence[D
 
 
 def _by_entity_and_id(disturbed: Disturbed) -> tuple[str, str]:
-    return disturbed.entity.name, str(disturbed.id)
+    return disturbed.entity.name, id_text(disturbed.id)
 
 
 async def _retell_some(
@@ -60,7 +60,7 @@ async def _retell_some(
 async def _stretches(
     connection: Connection, company: Company, entity: Entity, disturbed: Sequence[Disturbed], types: _TypesByEntity
 ) -> list[Stretch]:
-    of_late = [(one, late) for one in disturbed for late in surroundings.late_ones(str(one.id), one.late)]
+    of_late = [(one, late) for one in disturbed for late in surroundings.late_ones(id_text(one.id), one.late)]
     around = await surroundings.around(
         connection, company.id, entity, [late for _, late in of_late], lambda name: types.get(name, {})
     )

@@ -16,7 +16,7 @@ from schema.custom_fields import Types
 from schema.entity import Entity
 from schema.history import FieldChange, retell, typed
 from schema.record import MISSING, Record
-from schema.version import LATEST, Version, moment, newer
+from schema.version import LATEST, Version, moment, newer, order, updated
 from worker.applying.surroundings import Late
 
 _MARGIN = timedelta(minutes=2)
@@ -90,7 +90,8 @@ class Stretch:
             first = min(self.changes, default=self.late.first)
         else:
             first = min(self.since[cell] for cell in self.late.cells)
-        return instant(moment(first)) - _MARGIN
+        # A read of the same update is dated by that, be the event as much later as it may.
+        return instant(min(moment(first), updated(first) * 1_000_000 or LATEST)) - _MARGIN
 
     @property
     def end(self) -> datetime:
@@ -107,7 +108,7 @@ class Stretch:
         """What is to be told that is not, and which rows are to be removed.
 
         rows    what is told from `start` to `end`
-        before  the last change of each field before `start`
+        before  the last changes of each field before `start`
         """
         rows = [row for row in rows if self.concerns(row["field"], row["version"])]
         anew = self._told_anew(rows, before)
@@ -121,7 +122,8 @@ class Stretch:
         return anew, wrong
 
     def _told_anew(self, rows: Rows, before: Rows) -> dict[Place, FieldChange]:
-        base = self._first_known(rows) | {row["field"]: self._value(row, "new_value") for row in before}
+        base = self._first_known(rows)
+        base |= {row["field"]: self._value(row, "new_value") for row in sorted(before, key=_by_version)}
         return {
             (change.field, change.version): change
             for change in retell([*self.changes.values(), *self._remembered(rows)], base)
@@ -134,9 +136,7 @@ class Stretch:
         None is the word of the change's own source: that comes first where nothing else is known, so it is left to
         whoever tells the history.
         """
-        first: dict[str, Mapping[str, Any]] = {}
-        for row in sorted(rows, key=lambda row: (row["changed_at"], row["version"]), reverse=True):
-            first[row["field"]] = row
+        first = {row["field"]: row for row in sorted(rows, key=_by_version, reverse=True)}
         return {
             cell: self._value(row, "old_value")
             for cell, row in first.items()
@@ -182,10 +182,10 @@ class Stretch:
         """By version, the cells that the record shows of assertions that are not among those that were read."""
         record = self.disturbed.record
         found: dict[Version, Cells] = {}
-        for cell in self.late.cells & record.versions.keys():
-            version = record.versions[cell]
-            if version not in self.changes and self.concerns(cell, version):
-                found.setdefault(version, {})[cell] = record.cells[cell]
+        for cell in self.late.cells:
+            version = record.version_of(cell)
+            if version is not None and version not in self.changes and self.concerns(cell, version):
+                found.setdefault(version, {})[cell] = record.cells.get(cell)
         return found
 
     def _old_values(self, rows: Rows) -> Cells:
@@ -193,6 +193,10 @@ class Stretch:
 
     def _value(self, row: Mapping[str, Any], name: str) -> Any:
         return typed(self.disturbed.entity, row["field"], row[name], self.types)
+
+
+def _by_version(row: Mapping[str, Any]) -> Any:
+    return order(row["version"])
 
 
 def _tells(row: Mapping[str, Any], change: FieldChange) -> bool:

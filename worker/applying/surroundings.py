@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Final
 
 from schema.change import Change
-from schema.entity import Entity
+from schema.entity import Entity, id_text
 from schema.envelope import Envelope
 from schema.event import Event, Readable, TypesOf, read
 from schema.version import Version, moment
@@ -168,7 +168,7 @@ class _Reader:
             for event in readable
             if isinstance(event, Event)
             for change in event.changes
-            if change.entity is self.entity and str(change.id) == record_id
+            if change.entity is self.entity and id_text(change.id) == record_id
         ]
 
     def _read(self, envelopes: Sequence[Envelope]) -> list[Readable]:

@@ -22,7 +22,10 @@ CHUNK = 5_000
 
 _COUNT_WITHIN = 600.0
 
-_OPS_TABLES = ("dead_letters", "held", "fields", "suspects")
+_OPS_TABLES = (
+    "tokens", "webhooks", "subscriptions", "gaps", "walks", "watermarks", "seen", "doubted", "reconciled", "jobs",
+    "refused_rows", "dead_letters", "held", "fields", "suspects",
+)  # fmt: skip
 
 _TABLES = """
 SELECT relname::text AS name FROM pg_class
@@ -73,6 +76,7 @@ async def delete(pool: Pool, company: Company) -> AsyncIterator[int]:
             "DELETE FROM pipemirror.replays WHERE (wanted ->> 'company_id')::bigint = $1", company.id
         )
         await connection.execute("DELETE FROM pipemirror.upkeep WHERE company_id = $1", company.id)
+        await connection.execute("DELETE FROM pipemirror.allowances WHERE company_id = $1", company.id)
         # A partition made meanwhile took rows from the default one: they are found by the next run.
         if not await _left(connection, company):
             await purges.all_deleted(connection, company.id)

@@ -5,7 +5,8 @@ from schema.change import RecordId
 from schema.custom_fields import canonical
 from schema.entities import ENTITIES
 from schema.entity import Entity
-from schema.record import Record, load
+from schema.record import Record
+from schema.row import load
 from store import companies, fields
 from store.companies import ACTIVE, Company
 from store.database import Connection
@@ -39,6 +40,6 @@ async def _normalise_chunk(connection: Connection, company: Company, entity: Ent
         for key in record.untyped & types.keys():
             record.cells[key] = canonical(types[key], record.cells[key])
         record.untyped -= types.keys()
-        mended[found["id"]] = record
+        mended[entity.id_of(found)] = record
     await mirror.upsert(connection, company, entity, mended)
     return len(mended)

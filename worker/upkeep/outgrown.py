@@ -12,7 +12,7 @@ from typing import Any, Final
 from schema import dml
 from schema.entities import ENTITIES
 from schema.entity import Entity
-from schema.record import load
+from schema.row import load
 from store import companies
 from store.companies import ACTIVE, Company
 from store.database import Connection
@@ -52,17 +52,17 @@ async def _outgrown(connection: Connection, company: Company, entity: Entity) ->
     while True:
         began = monotonic()
         page = await connection.fetch(dml.read_outgrown(company.slug, entity, further=bool(last)), names, PAGE, *last)
-        yield [row["id"] for row in page if row["outgrown"]]
+        yield [entity.id_of(row) for row in page if row["outgrown"]]
         if len(page) < PAGE:
             return
-        last = [page[-1]["id"]]
+        last = [page[-1][name] for name in entity.key_names]
         await asyncio.sleep(RESTS * (monotonic() - began))
 
 
 async def _mend(connection: Connection, company: Company, entity: Entity, ids: Sequence[Any]) -> int:
     """How many of them still had to be mended."""
     names = {column.name for column in entity.columns}
-    rows = await connection.fetch(dml.lock_rows(company.slug, entity), ids)
-    moved = {row["id"]: load(entity, dict(row)) for row in rows if not names.isdisjoint(row["_extra"] or ())}
+    rows = await connection.fetch(dml.lock_rows(company.slug, entity), *dml.ids(entity, ids))
+    moved = {entity.id_of(row): load(entity, dict(row)) for row in rows if not names.isdisjoint(row["_extra"] or ())}
     await mirror.upsert(connection, company, entity, moved)
     return len(moved)
