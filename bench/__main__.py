@@ -88,6 +88,8 @@ def _write(parts: list[Part], machine: dict[str, str], *, quick: bool) -> None:
     """Parts that were measured before, and not now, stay."""
     data = _PAGE.with_suffix(".json")
     found: dict[str, Any] = orjson.loads(data.read_bytes()) if data.exists() else {"parts": []}
+    # What this run did not start is as it was when it was measured.
+    machine = found.get("machine", {}) | machine
     told = document(parts, machine, quick=quick)
     names = {part.name for part in parts}
     told["parts"] += [part for part in found["parts"] if part["name"] not in names]

@@ -16,7 +16,7 @@ from typing import IO, Final
 import aio_pika
 import orjson
 import psutil
-from rig.postgres import Server
+from rig.postgres import OLDEST, Server
 from rig.processes import SECRET, Installation, Role, installation
 from rig.rabbitmq import Broker, rabbitmq
 
@@ -44,6 +44,7 @@ class Ground:
         self._broker: Broker | None = None
         self._amqp_url = ""
         self._postgres: embedded.EmbeddedPostgres | None = None
+        self._oldest: embedded.EmbeddedPostgres | None = None
         self._numbers = count(1)
 
     def new_folder(self) -> Path:
@@ -63,13 +64,24 @@ class Ground:
     async def postgres(self) -> Server:
         """Our own server, with the settings it is shipped with: fsync is on."""
         if self._postgres is None:
-            binaries = None if self._version == EMBEDDED else _DEBIAN / self._version / "bin"
-            started = await asyncio.to_thread(embedded.start, self.folder / "postgres", binaries=binaries)
-            self._opened.callback(started.stop)
-            self._postgres = started
-            whose = "embedded" if self._version == EMBEDDED else "Debian's"
-            self.facts["Postgres"] = f"{self._version}, {whose}, default settings (fsync on), over a Unix socket"
-        return Server(self._version, self._postgres.admin_dsn, self._postgres.dsn)
+            self._postgres = await self._started(self._version, "postgres")
+            self.facts["Postgres"] = _described(self._version)
+        return _server(self._version, self._postgres)
+
+    async def oldest_postgres(self) -> Server:
+        """Likewise, of the oldest version that is supported; of the usual one where Debian's is not installed."""
+        if self._version == str(OLDEST) or not (_DEBIAN / str(OLDEST)).exists():
+            return await self.postgres()
+        if self._oldest is None:
+            self._oldest = await self._started(str(OLDEST), "oldest")
+            self.facts["Postgres of full loads"] = _described(str(OLDEST))
+        return _server(str(OLDEST), self._oldest)
+
+    async def _started(self, version: str, name: str) -> embedded.EmbeddedPostgres:
+        binaries = None if version == EMBEDDED else _DEBIAN / version / "bin"
+        started = await asyncio.to_thread(embedded.start, self.folder / name, binaries=binaries)
+        self._opened.callback(started.stop)
+        return started
 
     @property
     def postgres_pid(self) -> int:
@@ -80,8 +92,8 @@ class Ground:
         """Give `measured` a core to itself and the services the others; None: everything may run everywhere."""
         shared = self.cores.all if measured is None else self.cores.others
         pin(below_us("beam"), shared)
-        if self._postgres is not None:
-            pin(family(psutil.Process(self._postgres.pid)), shared)
+        for server in filter(None, (self._postgres, self._oldest)):
+            pin(family(psutil.Process(server.pid)), shared)
         if measured is not None:
             pin([measured], self.cores.measured)
 
@@ -115,6 +127,15 @@ class Ground:
         """Run the load generator, on those cores if any are named."""
         printed = await run_module("bench.load", orjson.dumps(asdict(order)).decode(), on=on, within=_within(order))
         return Seen(**orjson.loads(printed))
+
+
+def _described(version: str) -> str:
+    whose = "embedded" if version == EMBEDDED else "Debian's"
+    return f"{version}, {whose}, default settings (fsync on), over a Unix socket"
+
+
+def _server(version: str, started: embedded.EmbeddedPostgres) -> Server:
+    return Server(version, started.admin_dsn, started.dsn)
 
 
 def authorized(companies: range) -> dict[str, str]:

@@ -22,14 +22,14 @@ from bench.workload import company_ids, event_id, story
 from store.database import create_pool
 
 RATES: Final = (50, 200, 500, 1000)
-_COMPANIES: Final = company_ids(1)
+COMPANIES: Final = company_ids(1)
 _TARGETS: Final = {
     (200, "p50"): Target(reach=30, at_most=True),
     (200, "p99"): Target(reach=100, at_most=True),
 }
 _EVERY: Final = 0.002
 _MOST_ASKED: Final = 2_000
-_START_WITHIN: Final = 3.0
+START_WITHIN: Final = 3.0
 """Seconds that the load generator may take to start before its first request is due."""
 _WITHIN: Final = 60.0
 _VISIBLE: Final = (
@@ -38,7 +38,7 @@ _VISIBLE: Final = (
 
 
 @dataclass(slots=True)
-class _Watched:
+class Watched:
     """Seconds: from due to visible, per event; and from the look before to the end of each that found something."""
 
     latencies: list[float] = field(default_factory=list)
@@ -72,24 +72,29 @@ async def _sample(ground: Ground, template: str, bodies: str, rate: int, seconds
         ground.place(measured=None)
         # A little load first: prepared statements, caches and connections are those of a process that has run a while.
         first, known = rate, (await read_one(dsn, "SELECT count(*) AS events FROM pipemirror.events"))["events"]
-        await ground.load(Order(receiver.port, authorized(_COMPANIES), bodies, requests=first))
+        await ground.load(Order(receiver.port, authorized(COMPANIES), bodies, requests=first))
         await journaled_by(dsn, known + first, worker)
-        begin = time.monotonic() + _START_WITHIN
+        begin = time.monotonic() + START_WITHIN
         order = Order(
-            receiver.port, authorized(_COMPANIES), bodies, first=first, rate=rate, seconds=seconds, begin=begin
+            receiver.port, authorized(COMPANIES), bodies, first=first, rate=rate, seconds=seconds, begin=begin
         )  # fmt: skip
-        seen, watched = await asyncio.gather(ground.load(order), _watch(dsn, order))
+        seen, watched = await asyncio.gather(ground.load(order), watch(dsn, order))
         await worker.terminate()
         await ground.purge()
+    return {**shares(watched), "ack": seen.p50}
+
+
+def shares(watched: Watched) -> Samples:
+    """Percentiles of the latencies, and by how much they are too long at most, in milliseconds."""
     ordered, looks = sorted(watched.latencies), sorted(watched.looks)
-    shares = {name: percentile(ordered, share) * 1e3 for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))}
-    return {**shares, "ack": seen.p50, "look": percentile(looks, 0.99) * 1e3}
+    found = {name: percentile(ordered, share) * 1e3 for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))}
+    return {**found, "look": percentile(looks, 0.99) * 1e3}
 
 
-async def _watch(dsn: str, order: Order) -> _Watched:
+async def watch(dsn: str, order: Order) -> Watched:
     """Look until every event is visible. Raise TimeoutError when one does not become so."""
     pool = await create_pool(dsn, size=1, application="bench")
-    total, watched = int(order.rate * order.seconds), _Watched()
+    total, watched = int(order.rate * order.seconds), Watched()
     awaited: dict[str, float] = {}
     since = datetime.now(UTC) - timedelta(minutes=1)
     due, last = 0, time.monotonic()
@@ -101,7 +106,7 @@ async def _watch(dsn: str, order: Order) -> _Watched:
                 while due < total and order.begin + due / order.rate <= asked:
                     awaited[event_id(order.first + due).decode()] = order.begin + due / order.rate
                     due += 1
-                found = await look.fetch(_COMPANIES[0], list(awaited)[:_MOST_ASKED], since) if awaited else []
+                found = await look.fetch(COMPANIES[0], list(awaited)[:_MOST_ASKED], since) if awaited else []
                 answered = time.monotonic()
                 watched.latencies += [answered - awaited.pop(row["key"]) for row in found]
                 if found:

@@ -10,12 +10,14 @@ from rig.judge import Judge
 from rig.telling import life
 from rig.waiting import until, until_somebody_waits
 
+from pipedrive.ledger import Shut
 from runtime.measurements import EVENTS
 from runtime.metrics import Metrics
 from schema.envelope import Envelope
 from schema.errors import DatabaseUnavailable
 from schema.mark import Mark
 from store import companies, held, purges, upkeep
+from store.allowances import InPostgres
 from store.companies import PURGED
 from store.database import Pool
 from store.replays import ReplayRemoved, Wanted
@@ -56,15 +58,30 @@ async def purged(pool: Pool, *, steps: int | None = None) -> None:
 
 async def remains(judge: Judge) -> dict[str, int]:
     """Where anything of the company is left, but for the receipt."""
-    tables = ("events", "dead_letters", "fields", "suspects", "held", "upkeep")
     found = {
         table: await judge.value(f"SELECT count(*) FROM pipemirror.{table} WHERE company_id = $1", COMPANY)
-        for table in tables
+        for table in await tables_of_companies(judge)
     }
     found["schemas"] = await judge.value(
         "SELECT count(*) FROM pg_namespace WHERE nspname IN ('pipedrive', 'pipedrive_raw')"
     )
     return {table: number for table, number in found.items() if number}
+
+
+async def tables_of_companies(judge: Judge) -> list[str]:
+    """Every table of the ops schema that holds something of companies, whichever migration made it."""
+    rows = await judge.rows(
+        "SELECT table_name FROM information_schema.columns "
+        "JOIN information_schema.tables USING (table_schema, table_name) "
+        "WHERE table_schema = 'pipemirror' AND column_name = 'company_id' AND table_type = 'BASE TABLE' "
+        "AND table_name NOT IN ('purges', 'purge_marks') AND table_name NOT LIKE 'events_%'"
+    )
+    return [row["table_name"] for row in rows]
+
+
+async def test_every_table_that_holds_something_of_companies_is_thought_of(judge: Judge) -> None:
+    by_other_ways = {"events", "upkeep", "allowances"}
+    assert set(await tables_of_companies(judge)) == {*purge._OPS_TABLES} | by_other_ways
 
 
 async def receipt(pool: Pool) -> purges.Purge:
@@ -86,6 +103,7 @@ async def test_nothing_remains_but_the_receipt_and_others_keep_theirs(
     rows = await judge.value("SELECT count(*) FROM pipedrive_raw.deals")
     async with pool.acquire() as connection:
         await upkeep.note(connection, upkeep.TYPES, datetime.now(UTC), COMPANY)
+    await InPostgres(pool, COMPANY).amend(lambda ledger, now: (ledger.refused(Shut.BURST, 2, now), None))
     await purged(pool)
 
     assert await remains(judge) == {}

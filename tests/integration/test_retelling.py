@@ -8,11 +8,15 @@ import pytest
 from rig.events import COMPANY, START, deal, event, v2_body
 from rig.mirrored import apply, company_of, history_of, told
 
+from schema.change import Change
 from schema.columns import to_json
+from schema.entities import BY_NAME
 from schema.envelope import Envelope
 from schema.event import Event, Readable, TypesOf, read
 from schema.history import retell
+from schema.rest import Answer, absent
 from schema.version import of_read
+from store.companies import Company
 from store.database import Pool
 from worker.applying import mirror, retelling, stretch, surroundings
 
@@ -45,6 +49,12 @@ def of_v1(at: int, option: str) -> Event:
 def of_v2(at: int, option: int, record_id: int = 1) -> Event:
     told = {"custom_fields": {HASH: {"type": "enum", "id": option}}}
     return event(v2_body("deal", record_id, START + at, told))
+
+
+async def write(pool: Pool, company: Company, change: Change) -> None:
+    """As a read does."""
+    async with pool.acquire() as connection, connection.transaction():
+        await mirror.write(connection, company, [change])
 
 
 async def forget(pool: Pool, one: Event) -> None:
@@ -310,3 +320,43 @@ async def test_the_events_around_are_read_by_the_types_of_this_moment(pool: Pool
     await apply(pool, company, of_v2(5 * SECOND, 43))
 
     assert await history_of(pool, company) == []
+
+
+async def test_what_was_before_may_be_told_by_a_read_that_is_dated_before_the_event_it_is_newer_than(
+    pool: Pool,
+) -> None:
+    """A read is dated by the second of its update_time, an event of the same second is dated exactly."""
+    company = await company_of(pool)
+    first, second = deal(0, stage_id=1), deal(SECOND // 2, stage_id=2)
+    [change] = second.changes
+    cells = change.cells | {"stage_id": 3}
+    read_then = replace(change, version=of_read(START // SECOND, START + 100 * SECOND), cells=cells, source="sweep")
+    newest = deal(2 * HOUR, title="newest")
+    await apply(pool, company, first, second)
+    await write(pool, company, read_then)
+    await apply(pool, company, newest)
+    await forget(pool, first)
+    await forget(pool, second)
+
+    await apply(pool, company, deal(HOUR, stage_id=4, title="late"))
+
+    stages = [change[2:] for change in await history_of(pool, company) if change[1] == "stage_id"]
+    assert stages == [(1, 2), (3, 4), (2, 3)], "by version as text: events first, then reads"
+
+
+async def test_a_read_of_an_update_long_before_the_event_is_told_once_with_it(pool: Pool) -> None:
+    """What is deleted need not have been updated by that: then who misses it dates that by its last update."""
+    company = await company_of(pool)
+    updated = {"update_time": START // SECOND}
+    known = event(v2_body("deal", 1, START + HOUR, {"title": "a"} | updated))
+    late = event(v2_body("deal", 1, START + 2 * HOUR, None, previous={"title": "a"} | updated, action="delete"))
+    restored = event(v2_body("deal", 1, START + 30 * HOUR, {"title": "b", "update_time": START // SECOND + 30 * 3600}))
+    missed = absent(Answer(BY_NAME["deal"], START + 3 * HOUR, "reconcile"), 1, known.changes[0].version)
+    await apply(pool, company, known)
+    await write(pool, company, missed)
+    await apply(pool, company, restored)
+
+    await apply(pool, company, late)
+
+    deletions = [change[:1] for change in await history_of(pool, company) if change[1] == "_deleted_at"]
+    assert deletions == [(late.version,), (restored.version,)]

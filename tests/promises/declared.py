@@ -33,6 +33,14 @@ _MIRROR: Final = "tests/integration/test_mirror.py"
 _FOLD: Final = "tests/property/test_fold.py"
 _BOTH: Final = "tests/integration/transport/test_transport_behaviour.py"
 _AMQP: Final = "tests/integration/transport/test_transport_amqp.py"
+_LIMITS: Final = "tests/property/test_limits.py"
+_WALKS: Final = "tests/property/test_walks.py"
+_CLIENT: Final = "tests/integration/pipedrive/test_client.py"
+_SUBSCRIBING: Final = "tests/integration/test_subscribing.py"
+_REFUSALS: Final = "tests/integration/test_healing_refusals.py"
+_SWEEP: Final = "tests/integration/test_healing_sweep.py"
+_RECONCILE: Final = "tests/integration/test_healing_reconcile.py"
+_HEALING: Final = "tests/system/test_healing.py"
 _SPOOL: Final = "tests/integration/transport/test_transport_spool.py"
 
 _DURABLE: Final = "200 means durable"
@@ -46,6 +54,12 @@ _GONE: Final = "The broker may be gone"
 _SILENCE: Final = "Silence is an error"
 _STOP: Final = "A stop loses nothing"
 _LANES: Final = "One company does not hold up another"
+_ALLOWED: Final = "Pipedrive is never asked more than it allows, nor more than our share"
+_WHOLE: Final = "A list is read whole, or its walk fails"
+_TOKEN: Final = "The token goes to Pipedrive alone"
+_SUBSCRIBED: Final = "One webhook of ours tells of everything, and what it may have missed is swept"
+_HEALED: Final = "What was missed is read again, and what could not be read is said"
+_GHOSTS: Final = "A record that no list shows is asked for before it is declared deleted"
 _HISTORY: Final = "The history tells every change, also late ones"
 
 PROMISES: Final[tuple[Promise, ...]] = (
@@ -116,14 +130,14 @@ PROMISES: Final[tuple[Promise, ...]] = (
         _ORDER,
         "order by arrival: whatever came last wins",
         "schema/record.py",
-        "    if _beats_all(change.version, record.versions):\n",
-        "    if True:\n",
+        " if plain else _fold_cells(record, change)\n",
+        "\n",
         (f"{_FOLD}::test_any_order_and_repetition_of_events_ends_in_the_newest_state_of_every_cell",),
     ),
     Promise(
         _ORDER,
         "one version per row instead of one per cell",
-        "schema/record.py",
+        "schema/row.py",
         "    for cell, version in apart.items():\n",
         "    for cell, version in {}.items():\n",
         (f"{_FOLD}::test_folding_in_portions_through_rows_is_the_same",),
@@ -132,8 +146,8 @@ PROMISES: Final[tuple[Promise, ...]] = (
         _ORDER,
         "believe a read that began before the event had settled",
         "schema/version.py",
-        "    return began > at + SETTLED\n",
-        "    return began > at\n",
+        "    settled = began > at + SETTLED\n",
+        "    settled = began > at\n",
         ("tests/unit/test_version.py::test_the_newer_assertion_wins",),
     ),
     Promise(
@@ -279,5 +293,223 @@ PROMISES: Final[tuple[Promise, ...]] = (
         "        if folded.disturbs:\n",
         "        if False:\n",
         (f"{_MIRROR}::test_a_late_event_takes_its_place_in_the_history",),
+    ),
+    Promise(
+        _ALLOWED,
+        "forget a request as soon as it is granted",
+        "pipedrive/windows.py",
+        "    return (number + 1) * SLICE + WINDOW + MARGIN\n",
+        "    return (number + 1) * SLICE\n",
+        (f"{_LIMITS}::test_no_two_seconds_hold_more_requests_than_the_limit",),
+    ),
+    Promise(
+        _ALLOWED,
+        "leave nothing of the share to what is urgent",
+        "pipedrive/budget.py",
+        "        if self.total + cost > share * PARTS[need]:\n",
+        "        if self.total + cost > share:\n",
+        (f"{_LIMITS}::test_no_day_costs_more_than_our_share_and_what_is_urgent_keeps_its_part",),
+    ),
+    Promise(
+        _ALLOWED,
+        "all ask at once when a block is over",
+        "pipedrive/ledger.py",
+        "    if ledger.shut in {Shut.DAILY, Shut.BLOCKED}:\n",
+        "    if False:\n",
+        (f"{_CLIENT}::test_after_a_block_one_cheap_question_is_asked_before_all_others",),
+    ),
+    Promise(
+        _ALLOWED,
+        "go on asking after a block",
+        "pipedrive/client.py",
+        "            await self._allowance.refused(Shut.BLOCKED, BLOCKED_SECONDS)\n",
+        "            pass\n",
+        (f"{_CLIENT}::test_who_is_blocked_asks_nothing_more",),
+    ),
+    Promise(
+        _WHOLE,
+        "go on by counting, whether the pages join or not",
+        "pipedrive/offsets.py",
+        "    if at.tail and at.first and at.back and not joint:\n",
+        "    if False:\n",
+        (f"{_WALKS}::test_a_walk_misses_nothing_that_was_there_throughout",),
+    ),
+    Promise(
+        _WHOLE,
+        "take a row that has moved for where it was",
+        "pipedrive/offsets.py",
+        "if told and told == mark(rows[place - 1])",
+        "if told",
+        (f"{_WALKS}::test_a_walk_misses_nothing_that_was_there_throughout",),
+    ),
+    Promise(
+        _TOKEN,
+        "follow redirects",
+        "pipedrive/wire.py",
+        "            allow_redirects=False,\n",
+        "            allow_redirects=True,\n",
+        (f"{_CLIENT}::test_the_token_follows_no_redirect",),
+    ),
+    Promise(
+        _SUBSCRIBED,
+        "remove the old one first",
+        "pipedrive/subscriptions.py",
+        "    before = superfluous[:1] if _is_full(wanted, found) else []\n",
+        "    before = superfluous\n",
+        (f"{_SUBSCRIBING}::test_at_another_address_it_is_made_first_and_the_old_one_is_removed_after",),
+    ),
+    Promise(
+        _SUBSCRIBED,
+        "take whatever bears our name for ours",
+        "pipedrive/subscriptions.py",
+        "    return hook.name == wanted.name or any(",
+        "    return hook.name.startswith(_PREFIX) or any(",
+        (f"{_SUBSCRIBING}::test_those_of_others_are_never_touched",),
+    ),
+    Promise(
+        _SUBSCRIBED,
+        "two check at once",
+        "worker/healing/subscribing.py",
+        "    async with locked(pool, company_id, locks.SUBSCRIBING, within=math.inf) as connection:\n"
+        '        assert connection is not None, "who waits for ever gets it"\n',
+        "    async with pool.acquire() as connection:\n",
+        (f"{_SUBSCRIBING}::test_two_checks_at_once_make_one",),
+    ),
+    Promise(
+        _SUBSCRIBED,
+        "forget since when events are missing",
+        "worker/healing/subscribing.py",
+        "            if planned.gap:\n",
+        "            if False:\n",
+        (
+            f"{_SUBSCRIBING}::test_one_that_was_deleted_is_made_anew_and_a_sweep_is_wanted_since_it_was_well",
+            f"{_SUBSCRIBING}::test_one_that_was_made_by_a_check_that_died_is_found_and_its_gap_is_noted",
+        ),
+    ),
+    Promise(
+        _SUBSCRIBED,
+        "take it for well though its deliveries fail",
+        "worker/healing/subscribing.py",
+        'well="failing" not in codes)',
+        "well=True)",
+        (f"{_SUBSCRIBING}::test_one_whose_deliveries_fail_stays_and_its_gap_stays_open_until_it_is_well",),
+    ),
+    Promise(
+        _SUBSCRIBED,
+        "a sweep makes up for what was missed after it began",
+        "store/gaps.py",
+        "closed_at IS NULL AND noted_at < $2",
+        "closed_at IS NULL AND ($2::timestamptz IS NOT NULL)",
+        (f"{_SUBSCRIBING}::test_gaps_of_a_company_are_told_together_and_closed_by_a_sweep_that_began_later",),
+    ),
+    Promise(
+        _HEALED,
+        "keep the place to go on apart from the rows",
+        "worker/healing/walking.py",
+        "            async with connection.transaction():\n                # A crash of the server forgets",
+        "            await walks.save(connection, replace(self.walk, position=page.next or BEGINNING))\n"
+        "            async with connection.transaction():\n                # A crash of the server forgets",
+        (f"{_REFUSALS}::test_a_page_whose_rows_were_not_written_is_read_again",),
+    ),
+    Promise(
+        _HEALED,
+        "take a watermark from our own clock",
+        "worker/healing/walking.py",
+        "        watermark = walk.began_at if walk.since is None else walk.newest\n",
+        '        watermark = __import__("datetime").datetime.now(__import__("datetime").UTC)\n',
+        (
+            f"{_SWEEP}::test_the_watermark_comes_from_answers_and_never_from_our_clock",
+            f"{_SWEEP}::test_a_time_to_come_is_not_taken_for_a_watermark",
+        ),
+    ),
+    Promise(
+        _HEALED,
+        "move the watermark before the walk has ended",
+        "worker/healing/walking.py",
+        "                await walks.save(connection, walk)\n            return walk, loaded\n",
+        "                await walks.save(connection, walk)\n"
+        "                if walk.newest is not None:\n"
+        "                    await walks.mark(connection, walk, walk.newest)\n"
+        "            return walk, loaded\n",
+        (f"{_SWEEP}::test_a_sweep_that_is_interrupted_goes_on_and_moves_no_watermark_before_its_end",),
+    ),
+    Promise(
+        _HEALED,
+        "ask for nothing twice that was known before",
+        "worker/healing/sweep.py",
+        "        since = watermark - OVERLAP\n",
+        "        since = watermark\n",
+        (f"{_SWEEP}::test_what_becomes_visible_late_is_found_within_the_overlap_second_included",),
+    ),
+    Promise(
+        _HEALED,
+        "null is a page without rows",
+        "pipedrive/paging.py",
+        '        raise AnswerUnreadable(f"{listing.path}: null in the place of rows")\n',
+        "        pass\n",
+        (f"{_REFUSALS}::test_answers_that_are_spoilt_cost_no_row",),
+    ),
+    Promise(
+        _HEALED,
+        "a list that cannot be read ends all others",
+        "worker/healing/asking.py",
+        "    except ListingRefused as problem:\n        return problem\n",
+        "    except ListingRefused:\n        raise\n",
+        (
+            f"{_REFUSALS}::test_a_list_that_is_refused_says_why_and_the_others_are_read",
+            f"{_RECONCILE}::test_a_list_of_definitions_that_fails_holds_up_no_comparison",
+        ),
+        sign="pipedrive.errors.",
+    ),
+    Promise(
+        _HEALED,
+        "a failure is told as a success",
+        "cli/operating/undertaking.py",
+        "    return ended and all(walk.code in NOT_THERE for walk in walks.refused)\n",
+        "    return True\n",
+        (f"{_HEALING}::test_a_list_that_is_refused_fails_by_name_and_the_others_are_there",),
+    ),
+    Promise(
+        _HEALED,
+        "two read an account at once",
+        "worker/healing/alone.py",
+        "            yield False\n            return\n",
+        "            yield True\n            return\n",
+        (f"{_HEALING}::test_of_two_that_read_an_account_at_once_one_reads_and_the_other_says_so",),
+    ),
+    Promise(
+        _GHOSTS,
+        "take for deleted whatever no list shows",
+        "worker/healing/absent.py",
+        "            gone += await self._verified(some, microseconds(listed))\n",
+        "            gone += [(one, microseconds(listed)) for one in some]\n",
+        (f"{_RECONCILE}::test_null_bodies_bury_nothing_that_lives",),
+    ),
+    Promise(
+        _GHOSTS,
+        "believe at once that however many are gone",
+        "worker/healing/absent.py",
+        "                return before if many else None\n",
+        "                return None\n",
+        (
+            f"{_RECONCILE}::test_more_than_may_be_gone_at_once_are_buried_when_they_are_missed_twice",
+            f"{_RECONCILE}::test_all_of_a_list_whose_records_nobody_can_ask_for_are_not_gone_at_once",
+        ),
+    ),
+    Promise(
+        _GHOSTS,
+        "take for deleted what this user may not see",
+        "worker/healing/absent.py",
+        "        if not self.trusted:\n",
+        "        if False:\n",
+        (f"{_RECONCILE}::test_what_a_token_that_is_no_admins_does_not_show_is_not_taken_for_deleted",),
+    ),
+    Promise(
+        _GHOSTS,
+        "what one list would have shown is gone if that list cannot be read",
+        "worker/healing/reconcile.py",
+        "        if not drift.unread and not self.entity.log:\n",
+        "        if not self.entity.log:\n",
+        (f"{_RECONCILE}::test_who_cannot_read_one_of_an_entitys_lists_knows_of_nothing_that_it_is_gone",),
     ),
 )

@@ -16,7 +16,7 @@ from cli import mirrored
 from sandbox.cloud import Truth
 from sandbox.compare import differences
 from schema.change import Change
-from schema.columns import microseconds, to_json
+from schema.columns import ADDRESS, microseconds, to_json
 from schema.custom_fields import canonical
 from schema.ddl import HISTORY, quoted, raw_schema
 from schema.entities import BY_NAME, ENTITIES
@@ -53,12 +53,15 @@ class _Told(NamedTuple):
         carrier = BY_NAME[row["entity"]].custom_fields or ""
         kind = types.get(carrier, {}).get(row["field"])
         *place, old, new = row.values()
-        return cls(*place, *(_text(value if kind is None else canonical(kind, value)) for value in (old, new)))
+        if kind is not None:
+            old, new = canonical(kind, old), canonical(kind, new)
+        return cls(*place, *(_text(_said(row["entity"], row["field"], value)) for value in (old, new)))
 
     @classmethod
     def of_change(cls, change: FieldChange) -> Self:
-        old, new = _text(to_json(change.old)), _text(to_json(change.new))
-        return cls(change.entity.name, str(change.id), change.field, change.version, old, new)
+        name = change.entity.name
+        old, new = (_text(_said(name, change.field, to_json(value))) for value in (change.old, change.new))
+        return cls(name, str(change.id), change.field, change.version, old, new)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +200,14 @@ def _successive(rows: Iterable[_Told]) -> Iterator[tuple[_Told, _Told]]:
         by_cell[row[:3]].append(row)
     for changes in by_cell.values():
         yield from pairwise(changes)
+
+
+def _said(entity: str, field: str, value: Any) -> Any:
+    """Of an address its line: v1 tells its parts as well, v2 does not, and the history tells what was known of them."""
+    found = BY_NAME[entity]
+    if value is None or not found.has(field) or found.column(field).type is not ADDRESS:
+        return value
+    return value.get("value")
 
 
 def _text(value: Any) -> str:

@@ -31,6 +31,8 @@ MISSING: Final = "no Postgres: run `make venv`, or set TEST_DATABASE_URL to one 
 _DEBIAN: Final = Path("/usr/lib/postgresql")
 _UNSAFE_AND_FAST: Final = {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
 _STOP_SECONDS: Final = 30.0
+_MEMORY: Final = Path("/dev/shm")
+_ROOM: Final = 2 * 1024**3
 
 
 class Server:
@@ -184,7 +186,7 @@ class Servers:
 @contextmanager
 def servers(external: str | None) -> Iterator[Servers]:
     """The servers of one session. Their folder is ours, so that as root Postgres finds its way to it."""
-    folder = Path(tempfile.mkdtemp(prefix="pipemirror-test-"))
+    folder = Path(tempfile.mkdtemp(prefix="pipemirror-test-", dir=_roomy_memory()))
     folder.chmod(0o711)
     session = Servers(folder, external)
     try:
@@ -192,6 +194,17 @@ def servers(external: str | None) -> Iterator[Servers]:
     finally:
         session.close()
         shutil.rmtree(folder)
+
+
+def _roomy_memory() -> Path | None:
+    """Each test makes and drops hundreds of small tables, which takes a disk several times as long as memory.
+
+    A container may have little of it; None means where temporary files go.
+    """
+    try:
+        return _MEMORY if shutil.disk_usage(_MEMORY).free >= _ROOM else None
+    except OSError:
+        return None
 
 
 def installed_versions() -> list[str]:

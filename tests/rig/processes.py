@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import aiohttp
 import orjson
+from cryptography.fernet import Fernet
 from rig.kept import Kept, free_ports
 from rig.waiting import until
 
@@ -20,6 +21,7 @@ from schema.credentials import header
 
 HOST: Final = "127.0.0.1"
 SECRET: Final = "the-master-secret-of-the-system-tests"
+_A_KEY: Final = Fernet.generate_key().decode()
 CHECKOUT: Final = Path(__file__).parents[2]
 _READY_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 30.0
@@ -149,6 +151,18 @@ class Installation:
 
     def authorization(self, company_id: int) -> dict[str, str]:
         return {"Authorization": header(SECRET, company_id)}
+
+    def connects_to(self, api_url: str, token: str, **settings: str) -> None:
+        """From now on its processes have what a person sets to mirror an account. They may ask as much as they like."""
+        self.settings |= {
+            "PIPEDRIVE_API_URL": api_url,
+            "PIPEDRIVE_API_TOKEN": token,
+            "PIPEDRIVE_TOKEN_SHARE": "1",
+            "PIPEDRIVE_DAILY_TOKENS": "1000000",
+            "PUBLIC_URL": f"http://{HOST}:{self.port}",
+            "ENCRYPTION_KEYS": _A_KEY,
+            **settings,
+        }
 
     async def running(self, *, workers: int = 1) -> list[Role]:
         """Start what takes events in, first of the list, and what applies them, last: on the spool one process."""

@@ -13,6 +13,7 @@ async def until(
     condition: Callable[[], Awaitable[object] | object],
     *,
     within: float = 30.0,
+    every: float = EVERY,
     what: str = "",
     fails_when: Callable[[], str | None] = lambda: None,
 ) -> None:
@@ -23,7 +24,7 @@ async def until(
         reason = fails_when()
         assert reason is None, reason
         assert clock() < end, f"not within {within:g} s: {what or condition}"
-        await asyncio.sleep(EVERY)
+        await asyncio.sleep(every)
 
 
 async def _holds(condition: Callable[[], Awaitable[object] | object]) -> bool:

@@ -24,6 +24,7 @@ NEEDED: Final = {
     "companies pause": ["1"],
     "companies resume": ["1"],
     "companies purge": ["1"],
+    "webhooks remove": ["--yes"],
     "dead-letters show": ["1"],
     "dead-letters replay": ["--all"],
     "dead-letters discard": ["--all", "--yes"],
@@ -75,11 +76,13 @@ def alone(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setenv("DATABASE_URL", database)
     monkeypatch.setenv("WEBHOOK_SECRET", "a secret of sufficient length")
+    monkeypatch.setenv("PUBLIC_URL", "https://mirror.example.com")
     monkeypatch.setattr("cli.command.configure", lambda *_, **__: None)
     monkeypatch.setattr(main, "configure", lambda *_, **__: None)
     monkeypatch.setattr(doctor, "configure", lambda *_, **__: None)
     monkeypatch.setattr(main, "run_demo", nothing)
     monkeypatch.setattr(main, "run_sandbox", nothing)
+    monkeypatch.setattr(main, "serve_sandbox", nothing)
 
 
 def ended(given: list[str], monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -107,4 +110,5 @@ def test_an_absurd_value_is_taken_or_refused_by_the_name_of_its_option(
 def test_every_command_with_values_is_tried() -> None:
     """The walk over the commands finds them: else nothing would be tried, and all be well."""
     tried = {parameter.values[0] for parameter in PARAMETERS}
-    assert tried == {*NEEDED, "demo", "sandbox", "doctor", "dead-letters list"}
+    healing = {"backfill", "sweep", "reconcile", "webhooks ensure", "webhooks list"}
+    assert tried == {*NEEDED, *healing, "demo", "sandbox", "doctor", "dead-letters list"}

@@ -1,6 +1,7 @@
 """Commands where the database is the embedded one: which may make it, and how a person gets into it."""
 
 import asyncio
+import re
 import shlex
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -36,7 +37,7 @@ async def test_a_command_in_the_wrong_folder_says_so_and_leaves_nothing_there(em
         embedded.run("replay", "--from", "1h"),
     )
     assert [ran.code for ran in asked] == [USAGE] * len(asked)
-    told = f"there is no embedded database under {embedded.folder / 'data'}: run this in the folder where"
+    told = f"there is no embedded database under {embedded.folder / 'data'}: run this in the folder of `pipemirror up`"
     assert all(told in ran.err for ran in asked)
     doctor = await embedded.run("doctor")
     assert doctor.code == FAILED
@@ -60,6 +61,17 @@ async def test_up_prints_a_line_to_paste_that_leads_into_the_database(embedded: 
     assert await psql(program, dsn.replace("pipemirror@", "postgres@"), SUPERUSER) == "on"
     assert (await embedded.run("companies", "list", "--json")).json == []
     assert await up.terminate() == DONE
+
+
+async def test_the_demo_connects_to_an_account_and_proves_that_the_mirror_equals_it(embedded: Installation) -> None:
+    ran = await embedded.run("demo", "--for", "4", "--deals", "20", within=180.0)
+    assert ran.code == DONE, ran.out + ran.err
+    assert "live is on: webhook" in ran.err
+    assert re.search(r"^reading: [1-9]", ran.err, re.MULTILINE)
+    verdict = ran.out.splitlines()[-1]
+    found = re.fullmatch(r"mirror equals sandbox: (\d+) records, (\d+) events \(.+\)", verdict)
+    assert found is not None, verdict
+    assert min(map(int, found.groups())) > 0
 
 
 async def psql(program: str, dsn: str, query: str) -> str:

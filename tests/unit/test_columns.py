@@ -20,6 +20,7 @@ from schema.columns import (
     NUMERIC,
     SMALLINT,
     TEXT,
+    TEXTS,
     TIME_OF_DAY,
     TIMESTAMP,
     UUID,
@@ -34,8 +35,8 @@ from schema.columns import (
 LEAD = "5f0c9a10-17b2-11f1-9e21-6b3a1c7d2e40"
 NOON = datetime(2026, 3, 4, 12, 0, 5, tzinfo=UTC)
 ALL = [
-    ADDRESS, BIGINT, BIGINTS, BOOLEAN, DATE, DURATION, INTEGER, JSON, NUMERIC, SMALLINT, TEXT, TIME_OF_DAY, TIMESTAMP,
-    UUID, UUIDS,
+    ADDRESS, BIGINT, BIGINTS, BOOLEAN, DATE, DURATION, INTEGER, JSON, NUMERIC, SMALLINT, TEXT, TEXTS,
+    TIME_OF_DAY, TIMESTAMP, UUID, UUIDS,
 ]  # fmt: skip
 
 
@@ -116,8 +117,9 @@ def test_microseconds_are_exact_where_a_float_would_not_be() -> None:
         pytest.param(DATE, "2024-02-29T10:00:00Z", date(2024, 2, 29), id="the day of a time"),
         pytest.param(DATE, "0000-00-00", None, id="zero day"),
         pytest.param(DATE, "", None, id="no day"),
-        pytest.param(TIME_OF_DAY, "08:45", "08:45", id="v1 and REST"),
-        pytest.param(TIME_OF_DAY, {"timezone_id": 318, "value": "08:45"}, "08:45", id="v2 event"),
+        pytest.param(TIME_OF_DAY, "08:45:00", "08:45:00", id="REST"),
+        pytest.param(TIME_OF_DAY, "08:45", "08:45:00", id="v1 without seconds"),
+        pytest.param(TIME_OF_DAY, {"timezone_id": 318, "value": "08:45"}, "08:45:00", id="v2 event"),
         pytest.param(TIME_OF_DAY, {"timezone_id": None, "value": ""}, None, id="v2 event of an activity saved again"),
         pytest.param(TIME_OF_DAY, "", None, id="v1 without a time"),
         pytest.param(DURATION, "01:30", timedelta(hours=1, minutes=30), id="HH:MM"),
@@ -156,6 +158,9 @@ def test_labels_are_a_list_of_ids_whatever_their_form(told: Any, expected: list[
 def test_labels_of_leads_are_uuids() -> None:
     assert UUIDS.of([LEAD]) == [uuid.UUID(LEAD)]
     assert UUIDS.of(None) == []
+    assert TEXTS.of(["inbox", None, 7]) == ["inbox", "7"]
+    assert TEXTS.of("inbox,sent") == ["inbox", "sent"]
+    assert TEXTS.of(None) == []
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,13 @@ def test_there_is_no_password_in_the_file_and_none_by_default() -> None:
     assert not re.search(r"TRUST|guest", COMPOSE, re.IGNORECASE)
 
 
+def test_a_worker_can_read_an_account_and_look_after_its_webhook() -> None:
+    networks = re.findall(r"\w+", of_service("worker", "networks"))
+    internal = re.findall(r"^  (\w+): \{internal: true\}$", section("networks"), re.MULTILINE)
+    assert set(networks) - set(internal), "no way to Pipedrive"
+    assert {"ENCRYPTION_KEYS", "WEBHOOK_SECRET", "PUBLIC_URL"} <= set(re.findall(r"(\w+):", service("worker")))
+
+
 def test_the_example_of_an_env_file_has_every_variable_and_no_password() -> None:
     example = (ROOT / ".env.example").read_text()
     assert set(re.findall(r"\$\{(\w+)", COMPOSE)) == set(re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from schema.columns import ADDRESS_PARTS
-from schema.custom_fields import TYPES, canonical, is_flat, read_flat, read_typed, split_flat
+from schema.custom_fields import TYPES, canonical, fuller, is_flat, read_flat, read_typed, split_flat
 
 HASH = "3d0fa3429dfa2d3dec265b4fc5dc8258ab66cdf3"
 OTHER = "bdd479c3cfdb9c50bae4fa4929ae944980da55d7"
@@ -223,3 +223,32 @@ def test_of_a_type_of_tomorrow_a_lone_part_stands_bare_and_several_stay_together
     """As REST would write it."""
     assert read_typed({"type": "int", "value": 5}) == ("int", 5)
     assert read_typed({"type": "duo", "id": 5, "value": 6}) == ("duo", {"id": 5, "value": 6})
+
+
+LONDON = {"value": "09:00:00", "timezone_id": 318, "timezone_name": "Europe/London"}
+STREET = {"value": "Street 1", "locality": "Tallinn", "country": "Estonia"}
+NAMELESS = LONDON | {"timezone_name": None}
+
+
+@pytest.mark.parametrize(
+    ("value", "known", "becomes"),
+    [
+        (NAMELESS, LONDON, LONDON),
+        (NAMELESS | {"value": "10:00:00"}, LONDON, LONDON | {"value": "10:00:00"}),
+        (NAMELESS | {"timezone_id": 310}, LONDON, NAMELESS | {"timezone_id": 310}),
+        (LONDON, NAMELESS, LONDON),
+        (NAMELESS | {"timezone_id": None}, LONDON | {"timezone_id": None}, NAMELESS | {"timezone_id": None}),
+        (None, LONDON, None),
+        (NAMELESS, None, NAMELESS),
+        ({"value": 1}, LONDON, {"value": 1}),
+        ("text", "other", "text"),
+        ({"value": "Street 1"}, STREET, STREET),
+        ({"value": "Street 2"}, STREET, {"value": "Street 2"}),
+        (STREET | {"country": None}, STREET, STREET | {"country": None}),
+        (STREET, {"value": "Street 1"}, STREET),
+        ({"value": 5}, {"value": 5, "currency": "EUR"}, {"value": 5}),
+    ],
+)
+def test_who_tells_less_of_the_same_means_what_is_known_of_it(value: Any, known: Any, becomes: Any) -> None:
+    """Webhooks tell a zone by its number and some addresses by one line, REST the zone's name and all parts."""
+    assert fuller(value, known) == becomes

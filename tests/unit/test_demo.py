@@ -1,20 +1,19 @@
 """The demo's live view."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import random
 from typing import Any
 
 import pytest
 from rich.console import Console
 from rig.waiting import until
 
-from cli import demo
+from cli import comparing, demo
 from cli.scoreboard import Reading, Scoreboard
 from runtime.metrics import Metrics
-from sandbox.cloud import Truth
+from sandbox.cloud import Company
+from sandbox.compare import differences
 from sandbox.ledger import Counters
-from sandbox.live import Outcome
 
 
 async def test_a_live_view_that_crashes_says_so_and_the_demo_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,22 +55,38 @@ def test_the_live_view_counts_each_event_once_however_often_it_was_posted() -> N
     assert board.line().startswith("2 live rows, 1100 events, ")
 
 
-async def test_the_verdict_says_which_records_it_compared() -> None:
-    records: dict[str, Any] = {"deal": {1: {}, 2: {}}, "person": {5: {}}}
-    gone: dict[str, Any] = {"deal": {3: {}}, "person": {}}
-    truth = Truth(records, gone, {}, {"deal": frozenset(), "person": frozenset()}, frozenset())
-    ledger: Any = None
-    pool: Any = PoolOfOne()
-    verdict = await demo._verdict(pool, Outcome(ledger, truth), [])
-    assert verdict.lines == ["mirror equals sandbox: 4 records, 7 events (3 live and 1 deleted records)"]
+def test_the_verdict_says_how_many_records_it_compared() -> None:
+    row: dict[str, Any] = {"_deleted_at": None}
+    found = {"deal": {1: row, 2: row, 3: {"_deleted_at": "2026-11-22"}}, "person": {5: row}}
+    equal = comparing.said([], found, 7)
+    assert equal == (["mirror equals sandbox: 4 records, 7 events (3 live and 1 deleted records)"], True)
 
 
-class PoolOfOne:
-    """A pool whose database counts seven events."""
+def test_the_verdict_shows_some_of_what_differs() -> None:
+    lines, equal = comparing.said([f"deals {n}: missing" for n in range(40)], {}, 7)
+    assert (lines[:2], len(lines), equal) == (
+        ["mirror differs from sandbox: 40 differences", "  deals 0: missing"],
+        1 + comparing.SHOWN_DIFFERENCES,
+        False,
+    )
 
-    @asynccontextmanager
-    async def acquire(self) -> AsyncIterator["PoolOfOne"]:
-        yield self
 
-    async def fetchval(self, _query: str) -> int:
-        return 7
+def test_what_webhooks_told_is_looked_at_by_itself_and_the_rest_once_all_was_read() -> None:
+    company = Company(random.Random(1), 7, lambda: 1_795_000_000_000_000, deals=3)
+    events = [company.set("deal", 1, {"title": "told"}), company.create("call_log")]
+    truth = company.snapshot({"v2"})
+    happened = {(event.entity, event.id) for event in events}
+    mirror = {entity: {key: dict(row) for key, row in rows.items()} for entity, rows in truth.live.items()}
+
+    told = comparing.told(company, truth, happened)
+    assert differences(told, mirror | {"deal": {}}) == ["deals 1: missing"], "of the others nobody told"
+    assert "participants_count" not in told.carried["deal"]
+
+    unheard, beside = comparing.read(company, truth, happened)
+    lines = differences(unheard, {})
+    assert "deals 2: missing" in lines
+    assert "deals 1: missing" not in lines
+    assert [line for line in lines if line.startswith("call_logs")], "no webhook tells of it: it must have been read"
+    assert "participants_count" in beside.carried["deal"]
+    assert "title" not in beside.carried["deal"]
+    assert unheard.carried["deal_participant"] == frozenset(), "a call for each deal: nobody has asked for them"

@@ -8,7 +8,8 @@ from schema.columns import TIMESTAMP, parse_time
 from schema.entities import BY_NAME
 from schema.entity import Entity, event
 from schema.reading import existence
-from schema.record import Record, fold, load, row
+from schema.record import Record, fold
+from schema.row import load, row
 from schema.version import of_event
 
 DEAL = BY_NAME["deal"]

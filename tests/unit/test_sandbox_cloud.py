@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from itertools import count
+from typing import Any
 
 import orjson
 import pytest
@@ -87,12 +88,18 @@ def test_event_times_of_a_record_increase_in_the_coarser_resolution(tick: int) -
         last[key] = event.at // 1_000
 
 
+def _own(state: Any) -> Any:
+    """Without what counts or names others: it moves without an event."""
+    linked = {"products_count", "participants_count", "followers_count", "picture_id"}
+    return state and {column: value for column, value in state.items() if column not in linked}
+
+
 def test_each_event_begins_where_the_last_one_of_its_record_ended() -> None:
     states: dict[tuple[str, object], object] = {}
     for event in sorted(history(new_company(), 2_000), key=lambda event: event.at):
         key = (event.entity, event.id)
         if event.action != "create":
-            assert states[key] == event.before
+            assert _own(states[key]) == _own(event.before)
         states[key] = event.after or event.before
 
 
@@ -115,7 +122,12 @@ def test_everything_happens_and_deals_and_activities_dominate() -> None:
     assert {(event.entity, event.action) for event in events} >= {
         (entity, action) for entity in SHAPES for action in ("create", "change")
     }
-    assert {event.entity for event in events if event.action == "delete"} >= SHAPES.keys() - {"user", "stage", "board"}
+    gone, rarely_empty = (
+        {event.entity for event in events if event.action == "delete"},
+        {"stage", "board", "phase", "pipeline"},
+    )
+    assert gone >= SHAPES.keys() - {"user"} - rarely_empty
+    assert gone & rarely_empty
     assert any(event.is_bulk for event in events)
     assert {event.entity for event in events if event.merged_to is not None} == {"person", "organization", "deal"}
     assert any(deal["source_lead_id"] for deal in company.truth("deal").values())

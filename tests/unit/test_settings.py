@@ -10,8 +10,9 @@ import pytest
 from pydantic import SecretStr
 
 from runtime.kept import kept_secret
+from runtime.keys import signing_secrets
 from runtime.measurements import metrics_page
-from runtime.settings import Settings, load, settings_page, signing_secrets
+from runtime.settings import Settings, load, settings_page
 from schema.errors import Misconfigured
 
 DOCS = Path(__file__).parents[2] / "docs"

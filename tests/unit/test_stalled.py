@@ -18,6 +18,7 @@ from worker import app
 from worker.applying.applier import Applier, share
 from worker.applying.breaker import Breaker
 from worker.applying.held_companies import HeldCompanies
+from worker.healing.touched import Touched
 from worker.upkeep.readmission import Readmission
 
 QUICK = Backoff(0.001, 0.001)
@@ -110,7 +111,7 @@ async def test_what_is_held_is_tried_again_all_the_same() -> None:
 
 def a_workers_parts() -> app._Parts:
     pool: Any = Pool()
-    return app._parts(app.Options(""), app._Pools([pool, pool], pool), NOTHING, Metrics())
+    return app._parts(app.Options(""), app._Pools([pool, pool], pool, pool), NOTHING, Metrics(), Touched())
 
 
 def test_a_worker_checks_all_its_parts() -> None:

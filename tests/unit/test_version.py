@@ -15,6 +15,7 @@ from schema.version import (
     is_read,
     moment,
     newer,
+    of_absence,
     of_event,
     of_read,
 )
@@ -29,11 +30,16 @@ def event(at: int = AT, rank: int = CHANGE, tie: str = TIE, updated: int | None 
     return of_event(at, rank, tie, updated)
 
 
+def gone(updated: int, began: int) -> Version:
+    return of_absence(of_read(updated, 0), began)
+
+
 def test_a_version_is_text_that_people_can_read() -> None:
     assert event(rank=DELETE) == "01772625605426000.2.0000000000000000.1772625605"
     assert event(updated=None) == "01772625605426000.1.0000000000000000."
     assert of_read(UPDATED, AT) == "r01772625605.01772625605426000"
     assert of_read(None, AT) == "r00000000000.01772625605426000"
+    assert gone(UPDATED, AT) == "r01772625605.01772625605426000-"
 
 
 @pytest.mark.parametrize(
@@ -60,6 +66,17 @@ def test_a_version_is_text_that_people_can_read() -> None:
         pytest.param(of_read(None, AT + SETTLED), event(), id="no update_time: the clock decides"),
         pytest.param(event(), of_read(None, AT + SETTLED + 1), id="no update_time: a later read"),
         pytest.param(event(updated=None), of_read(UPDATED, AT + SETTLED + 1), id="an event that tells none"),
+        pytest.param(event(), gone(UPDATED - 9, AT + SETTLED + 1), id="gone: what happened before, known or not"),
+        pytest.param(event(updated=UPDATED - 1), gone(UPDATED, AT), id="gone: what was known, however soon"),
+        pytest.param(gone(UPDATED, AT + SETTLED), event(), id="gone: not what may have happened since"),
+        pytest.param(of_read(UPDATED, AT), gone(UPDATED, AT + 1), id="gone: what was read before"),
+        pytest.param(
+            of_read(UPDATED + 9, AT), gone(UPDATED, AT + SETTLED + 1), id="gone: what was read before, known or not"
+        ),
+        pytest.param(gone(UPDATED, AT), of_read(UPDATED, AT + 1), id="gone, and there again"),
+        pytest.param(
+            gone(UPDATED + 9, AT), event(AT + 9 * SECOND, updated=UPDATED + 5), id="gone: what is known and was later"
+        ),
     ],
 )
 def test_the_newer_assertion_wins(older: Version, younger: Version) -> None:
@@ -87,6 +104,7 @@ def test_the_moment_of_a_version_is_when_the_change_happened() -> None:
     assert moment(event()) == AT
     assert moment(of_read(UPDATED, AT + 99)) == UPDATED * SECOND
     assert moment(of_read(None, AT)) == AT
+    assert moment(gone(UPDATED, AT)) == AT, "its last update was before"
 
 
 def test_reads_are_told_from_events() -> None:

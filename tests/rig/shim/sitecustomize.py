@@ -68,6 +68,7 @@ def _forget_columns() -> None:
 
     entities.ENTITIES = tuple(before(entity) for entity in entities.ENTITIES)
     entities.BY_NAME = MappingProxyType({entity.name: entity for entity in entities.ENTITIES})
+    entities.HEARD = MappingProxyType({name: found for name, found in entities.BY_NAME.items() if found.webhook})
 
 
 def _die_of(marker: bytes) -> None:
