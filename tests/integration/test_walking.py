@@ -1,6 +1,8 @@
 """Walks through lists: to their ends, through whatever happens on the way."""
 
+from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -25,6 +27,9 @@ LEADS = Listing("/v1/leads", 20, paging=Paging.OFFSET, limit=7, order={"sort": "
 PRODUCTS = Listing(
     "/api/v2/deals/products", 10, limit=7, parent=Parent("deal", "deal_ids", 5, "deal_id", "products_count")
 )
+
+
+LATE = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 def found(entity: str, **changes: Any) -> Entity:
@@ -98,6 +103,61 @@ async def test_a_walk_goes_on_where_it_stood_and_reads_no_more_than_one_page_twi
         assert rest.log.calls()[DEALS.path] <= pages + 1
     assert walk.rows == len(cloud.live["deal"])
     assert await ids(pool, company, "deals") == live(cloud, "deal")
+
+
+@pytest.mark.parametrize("beyond", [False, True], ids=["all", "enough"])
+async def test_a_walk_that_dies_after_its_last_page_has_ended_and_moved_its_watermark(
+    pool: Pool, cloud: Cloud, beyond: bool
+) -> None:
+    """The end of the list, or a row so old that whatever follows it is known."""
+    company, listing = await company_of(pool), DEALS
+    begins = begun(company, "deal", DEALS)
+    if beyond:
+        listing = replace(DEALS, order={"sort_by": "update_time", "sort_direction": "desc"}, delta=Delta(since=None))
+        begins = replace(begins, since=LATE)
+        async with pool.acquire() as connection:
+            await walks.mark(connection, replace(begins, since=None), LATE)
+        for record in list(cloud.live["deal"]):
+            cloud.live["deal"].put({**record, "update_time": record["add_time"]})
+
+    calls = 1 if beyond else -(-len(cloud.live["deal"]) // DEALS.limit)
+
+    def killed(walk: Walk) -> None:
+        if walk.calls == calls:
+            raise _KilledError
+
+    async with serve(cloud) as rest, reading(pool, company, rest, on_page=killed) as reader:
+        with pytest.raises(_KilledError):
+            await walk_through(reader, found("deal"), listing, begins)
+        assert rest.log.calls()[DEALS.path] == calls
+    stands = await kept(pool, begins)
+    assert (stands.state, stands.calls) == (DONE, calls)
+    async with pool.acquire() as connection:
+        assert await walks.watermark(connection, company.id, "deal", listing.label) is not None
+
+
+async def test_children_whose_last_page_is_written_are_not_asked_for_again(pool: Pool, cloud: Cloud) -> None:
+    company, listing = await company_of(pool), replace(PRODUCTS, limit=1)
+    with_children = {product["deal_id"] for product in cloud.live["deal_product"]}
+    counted = replace(DEALS, params={"include_fields": "products_count"})
+    for record in list(cloud.live["deal"]):
+        cloud.live["deal"].put({**record, "products_count": int(record["id"] in with_children)})
+
+    def killed(_: Walk) -> None:
+        raise _KilledError
+
+    async with serve(cloud) as rest, reading(pool, company, rest) as reader:
+        await walk_through(reader, found("deal"), counted, begun(company, "deal", counted))
+        stands = begun(company, "deal_product", listing)
+        while stands.state == RUNNING:
+            assert stands.calls < 200, "it comes to no end"
+            with pytest.raises(_KilledError):
+                await walk_through(replace(reader, on_page=killed), found("deal_product"), listing, stands)
+            stands = await kept(pool, stands)
+        asked = Counter(str(one.params) for one in rest.log if one.route == listing.path)
+    assert len(asked) > len(with_children) / 5, "several pages of the same parents"
+    assert stands.rows == len(cloud.live["deal_product"])
+    assert await ids(pool, company, "deal_products") == live(cloud, "deal_product")
 
 
 async def test_children_are_asked_for_by_their_parents_and_only_where_there_are_some(pool: Pool, cloud: Cloud) -> None:

@@ -39,6 +39,7 @@ _CLIENT: Final = "tests/integration/pipedrive/test_client.py"
 _SUBSCRIBING: Final = "tests/integration/test_subscribing.py"
 _REFUSALS: Final = "tests/integration/test_healing_refusals.py"
 _SWEEP: Final = "tests/integration/test_healing_sweep.py"
+_WALKING: Final = "tests/integration/test_walking.py"
 _RECONCILE: Final = "tests/integration/test_healing_reconcile.py"
 _HEALING: Final = "tests/system/test_healing.py"
 _SPOOL: Final = "tests/integration/transport/test_transport_spool.py"
@@ -413,6 +414,17 @@ PROMISES: Final[tuple[Promise, ...]] = (
     ),
     Promise(
         _HEALED,
+        "end a list apart from its last page",
+        "worker/healing/walking.py",
+        "last=ahead is None and not page.cut)",
+        "last=False)",
+        (
+            f"{_WALKING}::test_a_walk_that_dies_after_its_last_page_has_ended_and_moved_its_watermark",
+            f"{_WALKING}::test_children_whose_last_page_is_written_are_not_asked_for_again",
+        ),
+    ),
+    Promise(
+        _HEALED,
         "take a watermark from our own clock",
         "worker/healing/walking.py",
         "        watermark = walk.began_at if walk.since is None else walk.newest\n",
@@ -426,11 +438,8 @@ PROMISES: Final[tuple[Promise, ...]] = (
         _HEALED,
         "move the watermark before the walk has ended",
         "worker/healing/walking.py",
-        "                await walks.save(connection, walk)\n            return walk, loaded\n",
-        "                await walks.save(connection, walk)\n"
-        "                if walk.newest is not None:\n"
-        "                    await walks.mark(connection, walk, walk.newest)\n"
-        "            return walk, loaded\n",
+        "        if walk.state == DONE and watermark is not None and",
+        "        if (watermark := watermark or walk.newest) is not None and",
         (f"{_SWEEP}::test_a_sweep_that_is_interrupted_goes_on_and_moves_no_watermark_before_its_end",),
     ),
     Promise(

@@ -1,6 +1,6 @@
 """The steps of a walk as plain values: what is asked, how it stands after a page, whether it may end early."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from schema.columns import TIMESTAMP, instant
 from schema.entity import Entity
 from schema.listing import Listing
 from schema.rest import Row
-from store.walks import Walk
+from store.walks import DONE, Walk
 from worker.applying.loading import Loaded
 
 
@@ -56,6 +56,13 @@ def advanced(walk: Walk, page: Page, reply: Reply, loaded: Loaded, *, entity: En
         code=last.code if last else walk.code,
         reason=last.reason if last else walk.reason,
     )
+
+
+def past(walk: Walk, parents: Sequence[Any]) -> Walk:
+    """How it stands when there is nothing more to read of these parents, or of the list if it has none."""
+    if not parents:
+        return replace(walk, state=DONE)
+    return replace(walk, parent=str(parents[-1]), position=BEGINNING)
 
 
 def _times(entity: Entity, rows: Iterable[Row]) -> list[datetime]:

@@ -96,7 +96,7 @@ class _Way:
                 answered = True
             except Gone as problem:
                 gone = problem
-            await self._save(replace(self.walk, parent=str(parents[-1]), position=BEGINNING))
+                await self._save(course.past(self.walk, parents))
         if gone is not None and not answered:
             raise gone
 
@@ -152,7 +152,7 @@ class _Way:
                 ahead = None
                 if page.next is not None and not course.is_enough(page, self.walk, self._entity, self._listing):
                     ahead = asyncio.create_task(self._ask(page.next, parents))
-                await self._commit(page, reply, parents)
+                await self._commit(page, reply, parents, last=ahead is None and not page.cut)
                 if page.cut:
                     raise _CutError(f"{self._listing.path}: {len(page.rows)} rows, and no word whether there are more")
         finally:
@@ -165,7 +165,8 @@ class _Way:
         reader = self._reader
         return await page_of(reader.client, self._listing, position, self._params, parents, need=reader.need)
 
-    async def _commit(self, page: Page, reply: Reply, parents: Sequence[Any]) -> None:
+    async def _commit(self, page: Page, reply: Reply, parents: Sequence[Any], *, last: bool) -> None:
+        """The rows, with where the walk stands then: after the last page, past the list or these parents."""
         answer = Answer(
             self._entity,
             reply.began,
@@ -188,7 +189,9 @@ class _Way:
                     await definitions.learn(connection, self._reader.company, self._entity, page.rows)
                 walk = course.advanced(self.walk, page, reply, loaded, entity=self._entity, cost=self._listing.cost)
                 walk.parents = _named(parents)
-                await walks.save(connection, walk)
+                if last:
+                    walk = course.past(walk, parents)
+                await self._note(connection, walk)
             return walk, loaded
 
         walk, loaded = await self._reader.persist(work)
@@ -197,19 +200,8 @@ class _Way:
         self._stands(walk)
 
     async def ended(self) -> None:
-        """Only now it is known up to when the list is known."""
-        walk = replace(self.walk, state=DONE)
-        # While all of it was read what had been read already may have changed: that is asked for again.
-        watermark = walk.began_at if walk.since is None else walk.newest
-
-        async def work(connection: Connection) -> None:
-            async with connection.transaction():
-                await walks.save(connection, walk)
-                if watermark is not None and self._reader.marks and walk.until is None:
-                    await walks.mark(connection, walk, watermark)
-
-        await self._reader.persist(work)
-        self._stands(walk)
+        if self.walk.state != DONE:
+            await self._save(replace(self.walk, state=DONE))
 
     async def failed(self, problem: Problem) -> None:
         _log.info(
@@ -222,8 +214,20 @@ class _Way:
         await self._save(replace(self.walk, state=FAILED, code=problem.code, reason=problem.reason))
 
     async def _save(self, walk: Walk) -> None:
-        await self._reader.persist(lambda connection: walks.save(connection, walk))
+        async def work(connection: Connection) -> None:
+            async with connection.transaction():
+                await self._note(connection, walk)
+
+        await self._reader.persist(work)
         self._stands(walk)
+
+    async def _note(self, connection: Connection, walk: Walk) -> None:
+        """How it stands, and only at its end up to when the list is known."""
+        await walks.save(connection, walk)
+        # While all of it was read what had been read already may have changed: that is asked for again.
+        watermark = walk.began_at if walk.since is None else walk.newest
+        if walk.state == DONE and watermark is not None and self._reader.marks and walk.until is None:
+            await walks.mark(connection, walk, watermark)
 
     def _stands(self, walk: Walk) -> None:
         self.walk = walk
