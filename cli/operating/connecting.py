@@ -83,9 +83,7 @@ def _tell_end(live: Live, *, whole: bool) -> None:
     if whole and live.problem is None:
         typer.echo("mirrored, and live as long as `pipemirror up` runs, or a receiver and a worker", err=True)
     elif whole:
-        typer.echo(
-            "mirrored, as of now: `pipemirror up`, or a worker, reads every quarter of an hour what changed", err=True
-        )
+        typer.echo("mirrored, as of now: `pipemirror up`, or a worker, reads what changed by itself", err=True)
     if live.problem is not None:
         typer.echo(f"live is off: {live.problem.reason}\n{live.problem.remedy}", err=True)
 

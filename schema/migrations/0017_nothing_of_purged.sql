@@ -11,21 +11,18 @@ BEGIN
 END
 $$;
 
-CREATE OR REPLACE TRIGGER not_of_purged BEFORE INSERT ON pipemirror.allowances
-    FOR EACH ROW EXECUTE FUNCTION pipemirror.leave_out_purged();
-CREATE OR REPLACE TRIGGER not_of_purged BEFORE INSERT ON pipemirror.gaps
-    FOR EACH ROW EXECUTE FUNCTION pipemirror.leave_out_purged();
-CREATE OR REPLACE TRIGGER not_of_purged BEFORE INSERT ON pipemirror.jobs
-    FOR EACH ROW EXECUTE FUNCTION pipemirror.leave_out_purged();
-CREATE OR REPLACE TRIGGER not_of_purged BEFORE INSERT ON pipemirror.reconciled
-    FOR EACH ROW EXECUTE FUNCTION pipemirror.leave_out_purged();
-CREATE OR REPLACE TRIGGER not_of_purged BEFORE INSERT ON pipemirror.refused_rows
-    FOR EACH ROW EXECUTE FUNCTION pipemirror.leave_out_purged();
-CREATE OR REPLACE TRIGGER not_of_purged BEFORE INSERT ON pipemirror.subscriptions
-    FOR EACH ROW EXECUTE FUNCTION pipemirror.leave_out_purged();
-CREATE OR REPLACE TRIGGER not_of_purged BEFORE INSERT ON pipemirror.walks
-    FOR EACH ROW EXECUTE FUNCTION pipemirror.leave_out_purged();
-CREATE OR REPLACE TRIGGER not_of_purged BEFORE INSERT ON pipemirror.watermarks
-    FOR EACH ROW EXECUTE FUNCTION pipemirror.leave_out_purged();
-CREATE OR REPLACE TRIGGER not_of_purged BEFORE INSERT ON pipemirror.webhooks
-    FOR EACH ROW EXECUTE FUNCTION pipemirror.leave_out_purged();
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY[
+        'allowances', 'gaps', 'jobs', 'reconciled', 'refused_rows', 'subscriptions', 'walks', 'watermarks', 'webhooks'
+    ] LOOP
+        EXECUTE format(
+            'CREATE OR REPLACE TRIGGER not_of_purged BEFORE INSERT ON pipemirror.%I '
+            'FOR EACH ROW EXECUTE FUNCTION pipemirror.leave_out_purged()',
+            name
+        );
+    END LOOP;
+END
+$$;

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-from aiohttp import web
 from rig.asking import made_company
+from rig.reachable import receiving
 
 from pipedrive.account import Account, account_of
 from pipedrive.allowance import Allowance, InMemory
@@ -27,16 +27,8 @@ async def token() -> Token:
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[str]:
-    """An address that answers when it is probed."""
-
-    async def answer(_: web.BaseRequest) -> web.StreamResponse:
-        return web.Response()
-
-    runner = web.ServerRunner(web.Server(answer, access_log=None), shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}/webhooks/"
-    await runner.cleanup()
+    async with receiving() as url:
+        yield f"{url}/webhooks/"
 
 
 @pytest.fixture
