@@ -21,6 +21,7 @@ from pipedrive.errors import (
     AccountClosed,
     AccountRefused,
     AnswerUnreadable,
+    ApiRedirects,
     BlockedByPipedrive,
     BudgetExhausted,
     FeatureOff,
@@ -29,6 +30,7 @@ from pipedrive.errors import (
     RateLimited,
     RightsMissing,
     TokenInvalid,
+    UnexpectedAnswer,
 )
 from pipedrive.ledger import Granted, Shut
 from pipedrive.request import WHO_AM_I, Request
@@ -126,6 +128,18 @@ class Client:
             await self._attempts(WHO_AM_I, Need.LIVE)
             kind: type[ListingRefused] = FeatureOff if isinstance(problem, AccountClosed) else RightsMissing
             raise kind(problem.reason) from problem
+        except ApiRedirects:
+            if request == WHO_AM_I or not request.repeatable:
+                raise
+            # Something before Pipedrive may have answered; or it is this address alone that leads elsewhere.
+            await self._attempts(WHO_AM_I, Need.LIVE)
+            return await self._unless_moved(request, need)
+
+    async def _unless_moved(self, request: Request, need: Need) -> Reply:
+        try:
+            return await self._attempts(request, need)
+        except ApiRedirects as problem:
+            raise UnexpectedAnswer(f"{problem.reason}: it leads elsewhere, although others do not") from problem
 
     async def _attempts(self, request: Request, need: Need) -> Reply:
         refusals = 0

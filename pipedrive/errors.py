@@ -45,6 +45,16 @@ class RateLimited(NotNow):
         self.certain = certain
 
 
+class ApiRedirects(NotNow):
+    """The address of the API leads elsewhere; the token is not sent there."""
+
+    code = "api_redirects"
+    remedy = (
+        "If it lasts, correct PIPEDRIVE_API_URL: it must be the address that answers, without a redirect. "
+        "Workers try again by themselves; repeat a command."
+    )
+
+
 class NotBefore(NotNow):
     """Nothing may be asked before `until`, in seconds since 1970."""
 
@@ -93,13 +103,6 @@ class AccountClosed(AccountRefused):
 
     code = "account_closed"
     remedy = "Settle the subscription in Pipedrive, then `connect` again. What is mirrored stays; nothing is removed."
-
-
-class ApiRedirects(AccountRefused):
-    """The address of the API leads elsewhere; the token is not sent there."""
-
-    code = "api_redirects"
-    remedy = "Correct PIPEDRIVE_API_URL: it must be the address that answers, without a redirect."
 
 
 class ListingRefused(Problem):

@@ -123,7 +123,10 @@ class DatabaseUnavailable(NotNow):
     """Postgres cannot be reached or refuses work at the moment."""
 
     code = "database_unavailable"
-    remedy = "Start Postgres or free what it lacks (disk, connections); the workers go on by themselves."
+    remedy = (
+        "Start Postgres or free what it lacks (disk, connections). "
+        "Workers go on by themselves; repeat a command: it goes on where it was."
+    )
 
 
 class DatabaseSilent(NotNow):
@@ -145,6 +148,13 @@ class CompanyHeld(NotNow):
 
     code = "company_held"
     remedy = "Mend what the reason names (rights, a lock, a missing table); its events are then applied by themselves."
+
+
+class WebhooksBusy(NotNow):
+    """Another process makes or removes this company's webhooks, and does not come to an end."""
+
+    code = "webhooks_busy"
+    remedy = "Look for a command of ours that was stopped (Ctrl-Z) or hangs; continue or end it. Then repeat yours."
 
 
 class QueueUnavailable(NotNow):

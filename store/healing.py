@@ -7,11 +7,12 @@ from typing import Any
 from pipedrive.budget import LOWEST
 from store import allowances, gaps, jobs, refused, subscriptions, walks
 from store.database import Connection
-from store.walks import FAILED
+from store.walks import BACKFILL, DONE, FAILED, RUNNING
 
 
 async def of_company(connection: Connection, company_id: int, now: datetime) -> dict[str, Any]:
-    """Its token, webhook, jobs, lists and rows that could not be read, tokens spent, when events may be missing.
+    """Its token, webhook, jobs, what a backfill has read so far, lists and rows that could not be read, tokens spent,
+    and when events may be missing.
 
     All None or empty where nobody has connected it.
     """
@@ -20,6 +21,7 @@ async def of_company(connection: Connection, company_id: int, now: datetime) -> 
         "token": await _token(connection, company_id),
         "webhook": await _webhook(connection, company_id),
         "jobs": [asdict(job) for job in (await jobs.of_company(connection, company_id)).values()],
+        "backfill": await _backfill(connection, company_id),
         "not_read": await _not_read(connection, company_id),
         "refused": await refused.told(connection, company_id),
         "tokens": await _tokens(connection, company_id, now),
@@ -46,6 +48,14 @@ async def _webhook(connection: Connection, company_id: int) -> dict[str, Any] | 
         "findings": [dict(finding) for finding in found.findings],
         "gap_since": found.gap_since,
     }
+
+
+async def _backfill(connection: Connection, company_id: int) -> dict[str, int] | None:
+    """Of how many lists how many are read, while that goes on or is to go on."""
+    begun = [walk for walk in await walks.of_company(connection, company_id) if walk.kind == BACKFILL]
+    if all(walk.state != RUNNING for walk in begun):
+        return None
+    return {"lists": len(begun), "read": sum(walk.state == DONE for walk in begun)}
 
 
 async def _not_read(connection: Connection, company_id: int) -> list[dict[str, Any]]:

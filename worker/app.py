@@ -43,7 +43,7 @@ from worker.writers import WRITERS, Writers
 _log = structlog.stdlib.get_logger(__name__)
 _COMMON = 4
 """Connections for all that is not written by the writers: two of them for housekeeping."""
-_HEALING = 8
+_HEALING = 9
 """Connections to read accounts with, opened when they are needed: more than `worker.healing.schedule` can keep."""
 _NEW_OBJECTS = 100_000
 """More than a batch of events makes: nearly all of them are gone with it, without being looked for."""

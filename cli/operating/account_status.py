@@ -19,6 +19,8 @@ def account_lines(account: Mapping[str, Any] | None, now: datetime | None = None
     yield _webhook(account["webhook"], at)
     if account["gap"] is not None:
         yield f"events may be missing since {account['gap']['since']:%Y-%m-%d %H:%M}Z: a sweep is due"
+    if account["backfill"] is not None:
+        yield f"backfill: {account['backfill']['read']} of {account['backfill']['lists']} lists are read so far"
     for job in account["jobs"]:
         yield _job(job, at)
     for one in account["not_read"]:

@@ -22,12 +22,12 @@ from cli.reading import token_of
 from cli.walks import Walks
 from pipedrive.budget import Need
 from runtime.settings import Settings, load
-from store import walks
 from store.companies import Company
 from store.database import Pool
 from store.tokens import StoredToken
-from store.walks import BACKFILL, DONE, Walk
+from store.walks import Walk
 from worker.healing.backfill import backfill as read_all
+from worker.healing.backfill import unread
 from worker.healing.extent import highest
 from worker.healing.order import Wanted
 from worker.healing.sweep import sweep as read_changes
@@ -80,33 +80,24 @@ async def read_whole(
 
     Whether every list could be read; None where nothing was left to read, or another process reads it.
 
-    anew  also what was read to its end before
+    anew  also what was read to its end before, unless by one that was interrupted and goes on
     """
-    left = wanted if anew else await _unread(found, company, wanted)
+    async with found.acquire() as connection:
+        left = await unread(connection, company.id, wanted, anew=anew)
     if not left:
         typer.echo(_READ_BEFORE, err=True)
         return None
     await tell_price(found, company, left)
-    again = anew
+    if anew and number_of(left) < number_of(wanted):
+        typer.echo("goes on where one was interrupted: the other lists were read by it", err=True)
 
     async def work(reader: Reader, shown: Walks) -> list[Walk]:
-        nonlocal again
         if sys.stderr.isatty() and not shown.highest:
             shown.highest = await highest(reader, wanted)
-        this_time, again = again, False
-        return await read_all(reader, wanted, anew=this_time)
+        return await read_all(reader, wanted, anew=anew)
 
     done = await Undertaking(settings, found, company, token, Need.BULK, "reading", stop, number_of(wanted)).run(work)
     return None if done is None else tell_walks(done[0], ended=done[1] is not None)
-
-
-async def _unread(found: Pool, company: Company, wanted: Wanted) -> Wanted:
-    """Those of the lists that were never read to their ends."""
-    async with found.acquire() as connection:
-        known = await walks.of_company(connection, company.id)
-    ended = {(walk.entity, walk.list) for walk in known if walk.kind == BACKFILL and walk.state == DONE}
-    unread = [(one, [listing for listing in of if (one.name, listing.label) not in ended]) for one, of in wanted]
-    return [(one, listings) for one, listings in unread if listings]
 
 
 async def _sweep(dsn: str, settings: Settings, company_id: int | None, wanted: Wanted, *, stop: asyncio.Event) -> bool:

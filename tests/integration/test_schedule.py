@@ -38,9 +38,9 @@ from worker.healing.backfill import backfill
 from worker.healing.doing import RETRIED, SELDOM
 from worker.healing.epoch import Epoch, Reached
 from worker.healing.hydrate import AT_ONCE
-from worker.healing.jobs import JOBS, RECONCILE_WHOLE, Job, Means, Undertaken
+from worker.healing.jobs import JOBS, RECONCILE_WHOLE, Job, Length, Means, Undertaken
 from worker.healing.order import lists
-from worker.healing.schedule import KNOWN_FOR
+from worker.healing.schedule import COMPANIES_AT_ONCE, KNOWN_FOR
 from worker.healing.touched import MOST, SETTLE, Touched
 
 
@@ -107,7 +107,7 @@ async def test_what_takes_long_holds_up_neither_hydration_nor_the_check_of_the_w
         checked.set()
         return {}
 
-    todo = (Job("long", timedelta(days=1), read_for_long), Job("check", timedelta(seconds=0.1), check, brief=True))
+    todo = (Job("long", timedelta(days=1), read_for_long), Job("check", timedelta(seconds=0.1), check, Length.MOMENT))
     async with serve(cloud, limits=GENEROUS) as rest, accounts_of(pool, company, rest) as accounts:
         running = asyncio.create_task(scheduled(pool, accounts, touched=touched, todo=todo).run(every=0.05))
         try:
@@ -123,6 +123,45 @@ async def test_what_takes_long_holds_up_neither_hydration_nor_the_check_of_the_w
             ends.set()
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_companies_whose_jobs_take_long_hold_up_no_other_companys_sweep(pool: Pool, cloud: Cloud) -> None:
+    """However many they are: there are more of them here than have their turn at once."""
+    first = await company_of(pool, cloud.account.company_id)
+    ends, long, swept = asyncio.Event(), set[int](), set[int]()
+    slow = [first.id + number for number in range(COMPANIES_AT_ONCE[Length.LONG] + 1)]
+    quick = slow[-1] + 1
+
+    async def read_for_long(undertaken: Undertaken) -> dict[str, Any]:
+        if (company_id := undertaken.account.company.id) != quick:
+            long.add(company_id)
+            await ends.wait()
+        return {}
+
+    async def sweep(undertaken: Undertaken) -> dict[str, Any]:
+        swept.add(undertaken.account.company.id)
+        return {}
+
+    todo = (Job("a while", timedelta(seconds=0.1), sweep, Length.WHILE), Job("long", timedelta(days=1), read_for_long))
+    async with serve(cloud) as rest, accounts_of(pool, first, rest) as accounts:
+        running = asyncio.create_task(scheduled(pool, accounts, todo=todo).run(every=0.05))
+        try:
+            for company_id in slow[1:]:
+                async with accounts_of(pool, await company_of(pool, company_id), rest):
+                    pass
+            await until(lambda: len(long) == COMPANIES_AT_ONCE[Length.LONG])
+            async with accounts_of(pool, await company_of(pool, quick), rest):
+                pass
+            swept.clear()
+            await until(lambda: quick in swept, what="a sweep of who has nothing long to do")
+        finally:
+            ends.set()
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+def test_what_is_shorter_is_done_first() -> None:
+    assert [job.length for job in JOBS] == sorted(job.length for job in JOBS)
 
 
 async def test_a_job_that_another_worker_has_done_since_fails_no_more(pool: Pool, cloud: Cloud) -> None:

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from rig import asking
@@ -19,9 +20,12 @@ from sandbox.rest.mischief import RestMischief
 from sandbox.rest.refusals import Refused
 from sandbox.rest.server import serve
 from schema.credentials import derive
-from store import gaps, subscriptions
+from schema.errors import WebhooksBusy
+from store import gaps, locks, subscriptions
 from store.companies import Company
 from store.database import Pool
+from worker.healing import subscribing
+from worker.healing.alone import locked
 from worker.healing.live import Entrance, Live
 from worker.healing.subscribing import ensure, listed, remove
 from worker.healing.walking import Reader
@@ -323,6 +327,33 @@ async def test_two_checks_at_once_make_one(account: Account) -> None:
     both = await asyncio.gather(account.ensure(), account.ensure())
     assert both[0].webhook == both[1].webhook
     assert len(account.ids) == 1
+
+
+async def test_who_finds_another_process_at_it_that_does_not_end_says_so(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was stopped with Ctrl-Z keeps its lock."""
+    monkeypatch.setattr(subscribing, "PATIENCE", 0.3)
+    client, wanted = account.reader.client, account.entrance.wanted(account.company.id, 1)
+    async with locked(account.pool, account.company.id, locks.SUBSCRIBING, within=0) as connection:
+        assert connection is not None
+        with pytest.raises(WebhooksBusy):
+            await account.ensure()
+        with pytest.raises(WebhooksBusy):
+            await remove(client, account.pool, account.company.id, wanted)
+    assert len((await account.ensure()).findings) == 1
+    assert len(account.ids) == 1
+
+
+async def test_what_could_not_be_removed_goes_on(account: Account) -> None:
+    live = await account.ensure()
+    client, wanted = account.reader.client, account.entrance.wanted(account.company.id, 1)
+    account.rest.mischief = RestMischief(broken=1.0)
+    with pytest.raises(PipedriveUnavailable):
+        await remove(client, account.pool, account.company.id, wanted)
+    account.rest.mischief = RestMischief()
+    assert await account.ensure() == replace(live, findings=(), gap_since=ANY)
+    assert (await account.known()).off_at is None
 
 
 async def test_one_that_was_made_by_a_check_that_died_is_found_and_its_gap_is_noted(

@@ -27,7 +27,7 @@ from store.walks import Walk
 from worker.applying.held_companies import HeldCompanies
 from worker.applying.persistence import Persist, Persistence
 from worker.healing.accounts import Account, Accounts
-from worker.healing.jobs import JOBS, Job, Means
+from worker.healing.jobs import JOBS, Job, Length, Means
 from worker.healing.schedule import Schedule
 from worker.healing.touched import Touched
 from worker.healing.walking import Reader
@@ -92,7 +92,8 @@ def scheduled(pool: Pool, accounts: Accounts, *, todo: Sequence[Job] = JOBS, **m
 async def once(schedule: Schedule, account: Account) -> None:
     """What a worker does in one round, one after the other."""
     await schedule.promptly(account)
-    await schedule.at_length(account)
+    await schedule.at_length(account, Length.WHILE)
+    await schedule.at_length(account, Length.LONG)
 
 
 async def served(schedule: Schedule, company_id: int) -> None:

@@ -14,8 +14,8 @@ def ago(**spans: int) -> datetime:
 
 def account(**told: Any) -> dict[str, Any]:
     token = {"refused_at": None, "code": None}
-    nothing: dict[str, Any] = {"token": token, "webhook": None, "jobs": [], "not_read": [], "tokens": None, "gap": None}
-    nothing |= {"refused": []}
+    nothing: dict[str, Any] = dict.fromkeys(("webhook", "backfill", "tokens", "gap"))
+    nothing |= {"token": token, "jobs": [], "not_read": [], "refused": []}
     return nothing | told
 
 
@@ -38,6 +38,10 @@ def test_how_live_stands() -> None:
     assert lines(webhook=webhook) == ["live: webhook 7, checked 5 min ago"]
     off = webhook | {"id": None, "findings": [{"code": "not_reachable"}]}
     assert lines(webhook=off) == ["live: off, checked 5 min ago: not_reachable"]
+
+
+def test_how_much_of_the_account_is_read() -> None:
+    assert "backfill: 25 of 50 lists are read so far" in lines(backfill={"lists": 50, "read": 25})
 
 
 def test_a_token_that_is_refused_comes_first() -> None:

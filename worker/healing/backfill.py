@@ -1,7 +1,7 @@
 """Reading the whole account: every list of every entity."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from schema.entities import ENTITIES
@@ -13,6 +13,8 @@ from store.walks import BACKFILL, DONE, FAILED, RUNNING, Walk
 from worker.healing.order import Wanted, side_by_side
 from worker.healing.walking import Reader, walk_through
 
+_EVER: Final = datetime(1, 1, 1, tzinfo=UTC)
+
 REFUSED_FOR: Final = timedelta(days=1)
 """After which a list is asked for again that was refused: somebody may have given the right to it, or mended it."""
 
@@ -20,7 +22,7 @@ REFUSED_FOR: Final = timedelta(days=1)
 async def backfill(reader: Reader, wanted: Wanted, *, anew: bool = False) -> list[Walk]:
     """Read these lists to their ends, each from where it stands; how each stands then.
 
-    anew  also those that were read to their end before
+    anew  also those that were read to their end before; not again by a backfill that was interrupted and goes on
 
     All of them are begun before the first is read, so that whoever goes on after us knows of each that it is wanted.
 
@@ -49,13 +51,30 @@ async def left(connection: Connection, company_id: int, opted_in: frozenset[str]
     return [(entity, listings) for entity, listings in by_entity if listings]
 
 
+async def unread(connection: Connection, company_id: int, wanted: Wanted, *, anew: bool = False) -> Wanted:
+    """Those of these lists that `backfill` would read, from where each stands."""
+    known = {(walk.entity, walk.list): walk for walk in await _known(connection, company_id)}
+    found = [known.get((entity.name, listing.label)) for entity, listings in wanted for listing in listings]
+    # All lists of a backfill begin at once. What was read since the one began that goes on belongs to it.
+    goes_on = [walk.started_at for walk in found if walk is not None and walk.state == RUNNING and walk.started_at]
+    since = min(goes_on, default=None) if anew else _EVER
+
+    def is_read(entity: Entity, listing: Listing) -> bool:
+        walk = known.get((entity.name, listing.label))
+        if walk is None or walk.state != DONE or walk.started_at is None:
+            return False
+        return since is not None and walk.started_at >= since
+
+    left = [(entity, [one for one in listings if not is_read(entity, one)]) for entity, listings in wanted]
+    return [(entity, listings) for entity, listings in left if listings]
+
+
 async def _begin(connection: Connection, company_id: int, wanted: Wanted, *, anew: bool) -> None:
     async with connection.transaction():
-        stay = {RUNNING} if anew else {RUNNING, DONE}
-        known = {(walk.entity, walk.list) for walk in await _known(connection, company_id) if walk.state in stay}
-        for entity, listings in wanted:
+        goes_on = {(one.entity, one.list) for one in await _known(connection, company_id) if one.state == RUNNING}
+        for entity, listings in await unread(connection, company_id, wanted, anew=anew):
             for listing in listings:
-                if (entity.name, listing.label) not in known:
+                if (entity.name, listing.label) not in goes_on:
                     await walks.begin(connection, Walk(company_id, BACKFILL, entity.name, listing.label))
 
 

@@ -3,9 +3,11 @@
 In this order where several are due at once: what is cheap and keeps others from being needed comes first.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import IntEnum
 from typing import Any, Final
 
 from pipedrive.budget import Need
@@ -32,6 +34,9 @@ Result = dict[str, Any]
 
 _PASSING: Final = frozenset({PipedriveUnavailable.code, AnswerUnreadable.code})
 """Why a list could not be read for the moment, as opposed to what a person has to change."""
+
+STINT: Final = timedelta(minutes=10)
+"""For so long a backfill goes on before it lets pass what else is due for the company, such as a sweep."""
 
 _NEVER: Final = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -61,18 +66,30 @@ class Undertaken:
         return self.means.accounts.reader(self.account, need)
 
 
+class Length(IntEnum):
+    """What a job holds up while it is done.
+
+    MOMENT  nothing: it is done even while another process reads the company's lists
+    WHILE   who else wants to read this company's lists: it asks for what changed, or for short lists
+    LONG    the same; as it may read all there is, companies with something shorter to do do not wait for it
+    """
+
+    MOMENT = 0
+    WHILE = 1
+    LONG = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """every  from its beginning to its next one; None: only when somebody wants it
     first  after a company was first met: what a backfill has just read need not be read again
-    brief  it takes a moment, and may be done while another process reads the company's lists
     """
 
     name: str
     every: timedelta | None
     do: Callable[[Undertaken], Awaitable[Result]]
+    length: Length = Length.LONG
     first: timedelta = timedelta()
-    brief: bool = False
 
 
 async def check_subscription(undertaken: Undertaken) -> Result:
@@ -92,8 +109,13 @@ async def resume_backfill(undertaken: Undertaken) -> Result:
     wanted = await reader.persist(lambda connection: left(connection, reader.company.id, opted_in))
     if not wanted:
         return {}
-    ended = await backfill(reader, wanted)
-    return {"rows": sum(walk.rows for walk in ended)}
+    try:
+        async with asyncio.timeout(STINT.total_seconds()) as stint:
+            return {"rows": sum(walk.rows for walk in await backfill(reader, wanted))}
+    except TimeoutError:
+        if not stint.expired():
+            raise
+    return {"goes_on": True}
 
 
 async def read_definitions(undertaken: Undertaken) -> Result:
@@ -167,15 +189,15 @@ def _counted(drifts: Sequence[Drift]) -> Result:
     }
 
 
-SWEEP: Final = Job("sweep", timedelta(minutes=15), sweep_changes)
-DEFINITIONS: Final = Job("definitions", timedelta(days=1), read_definitions, first=timedelta(days=1))
+SWEEP: Final = Job("sweep", timedelta(minutes=15), sweep_changes, Length.WHILE)
+DEFINITIONS: Final = Job("definitions", timedelta(days=1), read_definitions, Length.WHILE, first=timedelta(days=1))
 RECONCILE_WHOLE: Final = Job("reconcile whole", None, reconcile_whole)
 
 JOBS: Final = (
-    Job("subscription", timedelta(minutes=30), check_subscription, brief=True),
-    Job("backfill", timedelta(minutes=10), resume_backfill),
+    Job("subscription", timedelta(minutes=30), check_subscription, Length.MOMENT),
     DEFINITIONS,
     SWEEP,
+    Job("backfill", STINT, resume_backfill),
     Job("reconcile", timedelta(days=1), reconcile_a_part, first=timedelta(days=1)),
     RECONCILE_WHOLE,
 )

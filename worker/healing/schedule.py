@@ -29,16 +29,16 @@ from worker.healing.alone import alone
 from worker.healing.asking import refusal
 from worker.healing.doing import Doing
 from worker.healing.hydrate import AT_ONCE, hydrate
-from worker.healing.jobs import DEFINITIONS, JOBS, SWEEP, Job, Means
+from worker.healing.jobs import DEFINITIONS, JOBS, SWEEP, Job, Length, Means
 from worker.healing.touched import RICHER, Touched
 from worker.healing.walking import Reader
 
 _log = structlog.stdlib.get_logger(__name__)
 
 EVERY: Final = 5.0
-COMPANIES_AT_ONCE: Final = 2
-PROMPTLY_AT_ONCE: Final = 4
-"""Each may keep a connection for as long as it is alone, and needs another one meanwhile: both together leave some."""
+COMPANIES_AT_ONCE: Final = {Length.MOMENT: 3, Length.WHILE: 2, Length.LONG: 2}
+"""Companies for which something of this length is done. Each may keep a connection for as long as it is alone, and
+needs another one meanwhile: all together leave some."""
 
 KNOWN_FOR: Final = timedelta(minutes=10)
 """An option that no definition has lets them be read again, but not at once again: it may have been deleted."""
@@ -75,10 +75,12 @@ class Schedule:
         self._metrics = metrics
         self._jobs = todo
         self._first = {job.name: job.first for job in todo if job.every is not None}
-        self._courses = (
-            _Course(self.promptly, asyncio.Semaphore(PROMPTLY_AT_ONCE)),
-            _Course(self.at_length, asyncio.Semaphore(COMPANIES_AT_ONCE)),
-        )
+        ways: dict[Length, Callable[[Account], Awaitable[None]]] = {
+            Length.MOMENT: self.promptly,
+            Length.WHILE: partial(self.at_length, length=Length.WHILE),
+            Length.LONG: partial(self.at_length, length=Length.LONG),
+        }
+        self._courses = [_Course(do, asyncio.Semaphore(COMPANIES_AT_ONCE[length])) for length, do in ways.items()]
         self._answered: dict[int, Gap] = {}
         self._doing = Doing(means, persist, metrics)
         self._unreadable: dict[int, str] = {}
@@ -119,7 +121,7 @@ class Schedule:
                 await self._persist(partial(jobs.want, company_id=company_id, job=SWEEP.name))
 
     def _look_after(self, companies: Sequence[int]) -> None:
-        """Each company has two tasks of its own, so that what takes long holds up neither it nor the others."""
+        """Each company has a task for each length, so that what takes long holds up neither it nor the others."""
         for course in self._courses:
             for company_id in companies:
                 task = course.under_way.get(company_id)
@@ -166,26 +168,26 @@ class Schedule:
         await self._doing.look_again(company_id)
         await self._want(company_id)
         await self._hydrate(account)
-        for job in await self._due(company_id, brief=True):
+        for job in await self._due(company_id, Length.MOMENT):
             await self._doing.do(account, job)
 
-    async def at_length(self, account: Account) -> None:
-        """What is due of the jobs that read lists, if no other process is at it."""
+    async def at_length(self, account: Account, length: Length) -> None:
+        """What is due of the jobs of this length, if no other process reads the company's lists."""
         company_id = account.company.id
-        if not await self._due(company_id, brief=False):
+        if not await self._due(company_id, length):
             return
         async with alone(self._means.pool, company_id) as ours:
             now = await self._opened(company_id) if ours else None
             # Paused or purged meanwhile: a purge waits until we are done, not that we begin. Another token: next time.
             if now is None or now.token != account.token:
                 return
-            # Who was alone before us may just have done it.
-            for job in await self._due(company_id, brief=False):
+            # Who was alone before us may just have done it. What is shorter goes first: it cannot while we are at it.
+            for job in await self._due(company_id, Length.WHILE, length):
                 await self._doing.do(account, job)
 
-    async def _due(self, company_id: int, *, brief: bool) -> list[Job]:
+    async def _due(self, company_id: int, *lengths: Length) -> list[Job]:
         due = await self._persist(lambda connection: jobs.due(connection, company_id, self._first))
-        return [job for job in self._jobs if job.name in due and job.brief is brief]
+        return [job for job in self._jobs if job.name in due and job.length in lengths]
 
     async def _want(self, company_id: int) -> None:
         """What was met since the last time asks for a sweep, or for definitions, before their time."""

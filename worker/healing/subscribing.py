@@ -5,7 +5,6 @@ is remembered at once; what is killed in between is found by the next check. Tha
 anything is done about it, and a sweep is asked for (`store.gaps`) once there is a webhook again.
 """
 
-import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -19,7 +18,7 @@ from pipedrive.errors import Gone, ListingRefused
 from pipedrive.hooks import LIST, Hook, created, hooks, removal
 from pipedrive.request import WHO_AM_I, Request
 from pipedrive.subscriptions import Finding, Plan, Wanted, fingerprint, ours, plan
-from schema.errors import Problem
+from schema.errors import Problem, WebhooksBusy
 from store import companies, gaps, locks, status, subscriptions, upkeep
 from store.database import Connection, Pool
 from store.subscriptions import Made, Subscription
@@ -27,6 +26,9 @@ from worker.healing.alone import locked
 from worker.healing.live import NO_ADDRESS, PURGED, SWITCHED_OFF, Entrance, Live, refusal
 
 _log = structlog.stdlib.get_logger(__name__)
+
+PATIENCE = 30.0
+"""Seconds that another process is given to end what it does to the same webhooks: it may have been stopped in it."""
 
 
 async def ensure(
@@ -38,13 +40,14 @@ async def ensure(
     account: Account | None = None,
     by_hand: bool = False,
 ) -> Live:
-    """Check the company's webhook, and do what is to be done. One process at a time does so; others wait.
+    """Check the company's webhook, and do what is to be done. One process at a time does so; others wait a little.
 
     client    opens the company's account; `account` is asked for if it is not given
     entrance  None where PUBLIC_URL is not set: then nothing is asked and nothing changed
     by_hand   somebody wants it now: also if it was removed by command before
 
-    Raise what concerns the whole account: AccountRefused, NotNow of Pipedrive. What was done by then is remembered.
+    Raise WebhooksBusy, and what concerns the whole account: AccountRefused, NotNow of Pipedrive. What was done by
+    then is remembered.
     """
     async with _turn(pool, company_id) as connection:
         if await _is_purged(connection, company_id):
@@ -69,15 +72,16 @@ async def ensure(
 async def remove(client: Client, pool: Pool, company_id: int, wanted: Wanted) -> list[int]:
     """Remove every webhook of ours, and let no check make one again; the ids of those that were there.
 
-    Raise as `ensure`, and ListingRefused.
+    Raise as `ensure`, and ListingRefused: then live stays on, and the next check makes anew what is gone by then.
     """
     async with _turn(pool, company_id) as connection:
-        await subscriptions.switch(connection, company_id, on=False)
         await subscriptions.missing_since(connection, company_id, await upkeep.now(connection))
         mine = [one.hook.id for one in await listed(client, connection, company_id, wanted) if one.ours]
         for webhook_id in mine:
             await _remove(client, connection, company_id, webhook_id)
-        await subscriptions.checked(connection, company_id, None, _told([SWITCHED_OFF]), well=False)
+        async with connection.transaction():
+            await subscriptions.switch(connection, company_id, on=False)
+            await subscriptions.checked(connection, company_id, None, _told([SWITCHED_OFF]), well=False)
     return mine
 
 
@@ -179,8 +183,9 @@ class _Check:
 @asynccontextmanager
 async def _turn(pool: Pool, company_id: int) -> AsyncIterator[Connection]:
     """Two that find none would make two."""
-    async with locked(pool, company_id, locks.SUBSCRIBING, within=math.inf) as connection:
-        assert connection is not None, "who waits for ever gets it"
+    async with locked(pool, company_id, locks.SUBSCRIBING, within=PATIENCE) as connection:
+        if connection is None:
+            raise WebhooksBusy(f"company {company_id}: another process has been at its webhooks for {PATIENCE:.0f} s")
         yield connection
 
 

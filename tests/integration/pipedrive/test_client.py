@@ -253,9 +253,23 @@ async def test_a_body_without_end_is_not_read_to_it(server: Server) -> None:
 
 
 async def test_the_token_follows_no_redirect(server: Server) -> None:
-    server.otherwise = answers(b"", 302, location=f"{server.url}/elsewhere")
+    server.otherwise = server.me = answers(b"", 302, location=f"{server.url}/elsewhere")
     assert isinstance(await refused(server), ApiRedirects)
-    assert server.asked == ["/api/v2/deals?limit=2"]
+    assert server.asked == ["/api/v2/deals?limit=2", ME]
+
+
+async def test_one_redirect_among_answers_that_are_none_is_asked_again(server: Server) -> None:
+    """As of a gateway that is being maintained."""
+    server.script += [answers(b"", 302, location="/maintenance")]
+    async with connected(server) as client:
+        await client.get(DEALS, need=Need.BULK)
+    assert len(server.others) == 2
+
+
+async def test_an_address_that_leads_elsewhere_while_the_others_answer_is_this_list_alone(server: Server) -> None:
+    server.otherwise = answers(b"", 301, location="/v3/deals")
+    assert isinstance(await refused(server), UnexpectedAnswer)
+    assert len(server.others) == 2
 
 
 async def test_a_creation_is_not_sent_twice_when_nobody_knows_what_became_of_it(server: Server) -> None:
