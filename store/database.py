@@ -128,7 +128,7 @@ def describe(error: BaseException) -> str:
     if isinstance(error, asyncpg.DataError) or state:
         return f"{name}{f' ({state})' if state else ''}: Postgres cannot hold one of the values"
     if isinstance(error, (OSError, TimeoutError, asyncpg.InterfaceError, Problem)):
-        return f"{name}: {error}"[:300]
+        return f"{name}: {error}".removesuffix(": ")[:300]
     frame = traceback.extract_tb(error.__traceback__)[-1:]
     return f"{name} in {', '.join(f'{place.name} ({place.filename}:{place.lineno})' for place in frame)}"
 

@@ -21,7 +21,7 @@ from runtime.settings import Settings, load
 from schema.ddl import raw_schema
 from schema.entities import ENTITIES
 from schema.errors import CompanyInactive, NotNow
-from store.companies import PURGED, Company
+from store.companies import PAUSED, PURGED, Company
 from store.database import Pool
 from store.tokens import API, StoredToken, Vault
 from worker.applying.provision import provision
@@ -58,6 +58,8 @@ async def connect_account(dsn: str, settings: Settings, *, stop: asyncio.Event) 
         stored = StoredToken(account.company_id, API, token.value, api_url, account.user_id, account.is_admin)
         company = await _registered(settings, found, stored)
         typer.echo(f"tables are in the schema {raw_schema(company.slug)}", err=True)
+        if company.state == PAUSED:
+            typer.echo(f"it is paused: nothing is written before `pipemirror companies resume {company.id}`", err=True)
         live = await _subscribed(settings, found, stored, account, where)
         subscribing.tell(live)
         wanted = lists(ENTITIES, settings.opted_in)

@@ -78,6 +78,10 @@ async def _reconcile(
         if done is None:
             return False
         _tell([drifts[one.name] for one, _ in wanted if one.name in drifts], repair=repair, as_json=as_json)
+        if done[1] is None:
+            typer.echo(
+                f"stopped: {len(drifts)} of {len(wanted)} entities were compared; the rest is not known", err=True
+            )
         return done[1] is not None and _is_well(list(drifts.values()), repair=repair)
 
 

@@ -112,6 +112,17 @@ async def test_an_account_that_lives_on_while_it_is_read_is_mirrored_whole(
     assert await judge.dead_letters() == []
 
 
+async def test_of_a_company_that_is_paused_it_says_that_nothing_is_written(
+    on_amqp: Installation, account: Account
+) -> None:
+    on_amqp.connects_to(account.rest.url, TOKEN, PUBLIC_URL="")
+    assert (await on_amqp.run("connect")).code == DONE
+    company_id = str(account.company.account.company_id)
+    assert (await on_amqp.run("companies", "pause", company_id)).code == DONE
+    ran = await on_amqp.run("connect")
+    assert f"it is paused: nothing is written before `pipemirror companies resume {company_id}`" in ran.err
+
+
 async def test_without_a_worker_what_is_told_meanwhile_waits_in_the_queue(
     on_amqp: Installation, account: Account, judge: Judge
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import signal
 import struct
 import time
@@ -254,6 +255,22 @@ async def test_of_two_that_read_an_account_at_once_one_reads_and_the_other_says_
     assert b"another process" not in err
     assert set(account.asked.values()) == {1}
     assert await judge.value("SELECT count(*) FROM pipemirror.walks WHERE state <> 'done'") == 0
+
+
+async def test_a_comparison_that_is_stopped_says_how_far_it_came(on_amqp: Installation, account: Account) -> None:
+    on_amqp.connects_to(account.rest.url, TOKEN, PUBLIC_URL="")
+    ran = await on_amqp.run("connect", within=120)
+    assert ran.code == DONE, ran.err
+    before = len(list(account.rest.log))
+    account.rest.mischief = RestMischief(slow=1.0, delay=0.2)
+    process = await on_amqp.start("reconcile", "--repair")
+    await until(partial(account.has_answered, before + 8), what="comparing under way")
+    process.send_signal(signal.SIGINT)
+    _, err = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == FAILED
+    told = re.search(r"^stopped: (\d+) of (\d+) entities were compared", err.decode(), re.MULTILINE)
+    assert told is not None, err
+    assert int(told[1]) < int(told[2])
 
 
 @pytest.mark.parametrize("days", [1.2, -1.2])

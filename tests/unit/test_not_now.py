@@ -69,6 +69,8 @@ def test_what_the_content_is_to_blame_for_is_not_held(error: type[asyncpg.Postgr
             psycopg.errors.InvalidTextRepresentation('invalid input syntax: "Ada"'),
             "InvalidTextRepresentation (22P02): Postgres cannot hold one of the values",
         ),
+        (TimeoutError(), "TimeoutError"),
+        (ConnectionRefusedError("nobody there"), "ConnectionRefusedError: nobody there"),
     ],
 )
 def test_what_went_wrong_is_told_without_a_value(error: Exception, told: str) -> None:
