@@ -15,7 +15,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from itertools import count, islice
+from itertools import count, islice, repeat
 from pathlib import Path
 from typing import Any, Final
 
@@ -142,6 +142,8 @@ class Load:
         counting = _Counting(order.watch)
         clock = time.monotonic
         began = order.begin or clock()
+        if 0 < order.begin < clock():
+            raise RuntimeError("not ready when the first request was due: nothing that was measured would be true")
         total = int(order.rate * order.seconds)
         free, due_of, sent, answered = list(self._sockets), {}, 0, 0
         while answered < total:
@@ -199,17 +201,19 @@ def run(order: Order) -> Seen:
 
 
 def _requests(order: Order) -> Iterator[bytes]:
+    """What they are made of is read here, before the first is due: to read it later would look like a slow server."""
     heads = {int(company): head.encode() for company, head in order.headers.items()}
     if order.bodies is None:
         (head,) = heads.values()
-        same = request(head, b"x" * order.size)
-        while True:
-            yield same
+        return repeat(request(head, b"x" * order.size))
     templates: list[Template] = read(Path(order.bodies))
     heads_of = [heads[template.company_id] for template in templates]
-    for number in count(order.first):
+
+    def numbered(number: int) -> bytes:
         at = number % len(templates)
-        yield request(heads_of[at], templates[at].body(number, time.time()))
+        return request(heads_of[at], templates[at].body(number, time.time()))
+
+    return map(numbered, count(order.first))
 
 
 def main(arguments: list[str]) -> None:
