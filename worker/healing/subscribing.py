@@ -27,7 +27,7 @@ from worker.healing.live import NO_ADDRESS, PURGED, SWITCHED_OFF, Entrance, Live
 
 _log = structlog.stdlib.get_logger(__name__)
 
-PATIENCE = 30.0
+PATIENCE = 10.0
 """Seconds that another process is given to end what it does to the same webhooks: it may have been stopped in it."""
 
 
