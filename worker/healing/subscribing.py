@@ -8,6 +8,7 @@ anything is done about it, and a sweep is asked for (`store.gaps`) once there is
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
+from typing import Final
 
 import structlog
 
@@ -27,7 +28,7 @@ from worker.healing.live import NO_ADDRESS, PURGED, SWITCHED_OFF, Entrance, Live
 
 _log = structlog.stdlib.get_logger(__name__)
 
-PATIENCE = 10.0
+PATIENCE: Final = 10.0
 """Seconds that another process is given to end what it does to the same webhooks: it may have been stopped in it."""
 
 
