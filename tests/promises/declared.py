@@ -37,6 +37,7 @@ _LIMITS: Final = "tests/property/test_limits.py"
 _WALKS: Final = "tests/property/test_walks.py"
 _CLIENT: Final = "tests/integration/pipedrive/test_client.py"
 _SUBSCRIBING: Final = "tests/integration/test_subscribing.py"
+_PAGING: Final = "tests/unit/pipedrive/test_paging.py"
 _REFUSALS: Final = "tests/integration/test_healing_refusals.py"
 _SWEEP: Final = "tests/integration/test_healing_sweep.py"
 _WALKING: Final = "tests/integration/test_walking.py"
@@ -455,7 +456,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
         "pipedrive/paging.py",
         '        raise AnswerUnreadable(f"{listing.path}: null in the place of rows")\n',
         "        pass\n",
-        (f"{_REFUSALS}::test_answers_that_are_spoilt_cost_no_row",),
+        (f"{_PAGING}::test_null_is_no_page_where_a_list_goes_on_nor_in_v2",),
     ),
     Promise(
         _HEALED,
