@@ -14,7 +14,7 @@ from aiohttp import web
 from sandbox.rest.limits import Gate
 from sandbox.rest.log import Asked, Log
 from sandbox.rest.mischief import RestMischief
-from sandbox.rest.refusals import Body, Refused, bad
+from sandbox.rest.refusals import Refused, bad
 from sandbox.rest.routes import Question, Route
 from sandbox.rest.subscriptions import Subscriptions
 from sandbox.rest.tokens import Tokens
@@ -24,6 +24,7 @@ from sandbox.script import step
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _OK: Final = 200
+_BROKEN: Final = 500
 
 
 @dataclass(slots=True)
@@ -42,29 +43,31 @@ class Rest:
     mischief: RestMischief
     log: Log = field(default_factory=Log)
     url: str = ""
-    _nulled: set[str] = field(default_factory=set)
+    _spoilt: set[str] = field(default_factory=set)
 
     def answering(self, route: Route) -> Handler:
         """The handler of one route."""
 
         async def answer(request: web.Request) -> web.StreamResponse:
-            cost = 0
+            cost, mischief = 0, self._mischief(route)
             try:
                 headers = self.gate.admit(self.tokens.of(request.headers), route.cost)
                 cost = route.cost
-                status, body = await self._let_in(route, request)
+                status, body = await self._let_in(route, request, mischief)
                 response = _json(status, body, headers)
             except Refused as refused:
                 response = _refusal(refused, 1 if "/v1/" in request.path else 2)
             response.headers["Date"] = self._date()
             self.log.note(Asked(request.method, request.path, route.path, dict(request.query), response.status, cost))
-            cut = response.status == _OK and self.rng.random() < self.mischief.cut
+            cut = response.status == _OK and self.rng.random() < mischief.cut
+            if cut or response.status >= _BROKEN:
+                self._spoilt.add(route.path)
             return await _cut(request, response) if cut else response
 
         return answer
 
-    async def _let_in(self, route: Route, request: web.Request) -> tuple[int, Any]:
-        params, mischief = dict(request.query), self.mischief
+    async def _let_in(self, route: Route, request: web.Request, mischief: RestMischief) -> tuple[int, Any]:
+        params = dict(request.query)
         if self.rng.random() < mischief.slow:
             await asyncio.sleep(mischief.delay)
         mischief.refuse(self.rng, route.path, params)
@@ -73,14 +76,16 @@ class Rest:
         posted = await _posted(request) if route.method == "POST" else None
         asked = mischief.asked(route.path, params)
         status, body = await route.handle(Question(asked, dict(request.match_info), posted))
-        return status, self._told(route, body)
-
-    def _told(self, route: Route, body: Body) -> Any:
-        told = self.mischief.told(self.rng, body, again=route.path in self._nulled)
-        self._nulled.discard(route.path)
+        told = mischief.told(self.rng, body)
         if told is None or (told is not body and told["data"] is None):
-            self._nulled.add(route.path)
-        return told
+            self._spoilt.add(route.path)
+        return status, told
+
+    def _mischief(self, route: Route) -> RestMischief:
+        if route.path not in self._spoilt:
+            return self.mischief
+        self._spoilt.discard(route.path)
+        return self.mischief.asked_again()
 
     async def _change(self, times: int) -> None:
         for _ in range(times):

@@ -2,9 +2,9 @@
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from sandbox.rest.refusals import Body, Refused, blocked, closed, out_of_scope, too_many, unavailable
 
@@ -21,7 +21,7 @@ class RestMischief:
     pages        share answered with Cloudflare's page and 403
     cut          share of answers whose connection ends in the middle
     nulls        share of good answers whose body, or whose `data`, is null
-    once         null is never told twice in a row on one route: asking again helps
+    once         no route is broken, cut or null twice in a row: asking again helps
     slow         share answered only after `delay` seconds
     stale        share of cursors that are refused
     twice        share of rows that a list tells twice
@@ -46,6 +46,10 @@ class RestMischief:
     closed: bool = False
     changes: int = 0
 
+    def asked_again(self) -> Self:
+        """What is left of it for a route whose last answer was spoilt."""
+        return replace(self, broken=0.0, cut=0.0, nulls=0.0) if self.once else self
+
     def refuse(self, rng: random.Random, route: str, params: Mapping[str, str]) -> None:
         """Raises `Refused` where this request is one of those."""
         if self.closed:
@@ -65,9 +69,9 @@ class RestMischief:
         """The parameters as this list takes them."""
         return {**params, "limit": str(self.sizes[route])} if route in self.sizes else params
 
-    def told(self, rng: random.Random, body: Body, *, again: bool) -> Any:
-        """The body as it is told after all. `again`: what was told on this route before was null."""
-        if rng.random() < self.nulls and not (again and self.once):
+    def told(self, rng: random.Random, body: Body) -> Any:
+        """The body as it is told after all."""
+        if rng.random() < self.nulls:
             return rng.choice((None, {**body, "data": None}))
         rows = body.get("data")
         if self.twice and isinstance(rows, list):

@@ -4,7 +4,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from rig.asking import asking, made_company
+from rig.asking import Asking, asking, made_company
 
 from sandbox.rest.mischief import RestMischief
 
@@ -44,6 +44,14 @@ async def test_a_share_is_a_share_and_the_same_seed_makes_the_same_mischief() ->
     assert 5 < sum(status != 200 for status in first) < 35
 
 
+async def told(api: Asking) -> bool:
+    """Whether it was told what it asked for."""
+    try:
+        return (await api.get("/api/v2/deals")).status == 200
+    except aiohttp.ClientPayloadError:
+        return False
+
+
 async def test_a_body_may_be_null_or_hold_nothing() -> None:
     async with asking(made_company(), mischief=RestMischief(nulls=1.0)) as api:
         bodies = [(await api.get("/api/v2/deals")).body for _ in range(30)]
@@ -55,6 +63,14 @@ async def test_what_was_null_once_may_be_right_the_next_time() -> None:
     async with asking(made_company(), mischief=RestMischief(nulls=1.0, once=True)) as api:
         bodies = [(await api.get("/api/v2/deals")).body for _ in range(10)]
     assert [bool(body and body["data"]) for body in bodies] == [False, True] * 5
+
+
+@pytest.mark.parametrize("mischief", [{"broken": 1.0}, {"cut": 1.0}, {"broken": 1.0, "cut": 1.0, "nulls": 1.0}])
+async def test_what_was_spoilt_once_may_be_right_the_next_time(mischief: dict[str, Any]) -> None:
+    async with asking(made_company(), mischief=RestMischief(**mischief, once=True)) as api:
+        for _ in range(5):
+            assert not await told(api)
+            assert await told(api)
 
 
 async def test_an_answer_may_end_in_the_middle() -> None:
