@@ -24,7 +24,7 @@ from sandbox.script import step
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _OK: Final = 200
-_BROKEN: Final = 500
+_OUR_FAULT: Final = 500
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ class Rest:
             response.headers["Date"] = self._date()
             self.log.note(Asked(request.method, request.path, route.path, dict(request.query), response.status, cost))
             cut = response.status == _OK and self.rng.random() < mischief.cut
-            if cut or response.status >= _BROKEN:
+            if cut or response.status >= _OUR_FAULT:
                 self._spoilt.add(route.path)
             return await _cut(request, response) if cut else response
 
